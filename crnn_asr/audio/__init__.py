@@ -1,0 +1,1 @@
+"""Sound as float32 mono at one rate: reading, augmentation, log-mel."""

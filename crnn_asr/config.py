@@ -1,0 +1,305 @@
+"""What a run is made of: frozen dataclasses that check themselves, presets, and a strict JSON round trip.
+
+Shape legend, used everywhere: B batch, T frames, F mel bins, U label length, V alphabet size with blank.
+"""
+
+import dataclasses
+import json
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from crnn_asr.errors import ModelError
+
+Config = TypeVar("Config")
+Range = tuple[float, float]
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ModelError(message)
+
+
+def _require_range(name: str, value: Range, low: float = float("-inf")) -> None:
+    _require(low <= value[0] <= value[1], f"{name} must be a range (low, high) with {low} <= low <= high, got {value}")
+
+
+def _require_probability(name: str, value: float) -> None:
+    _require(0.0 <= value <= 1.0, f"{name} must be a probability from 0 to 1, got {value}")
+
+
+@dataclass(frozen=True)
+class FeatureConfig:
+    """The log-mel front end, the same in training and in recognition."""
+
+    sample_rate_hz: int = 16_000
+    window_ms: float = 25.0
+    hop_ms: float = 10.0
+    fft_size: int = 512
+    num_mels: int = 80
+    low_hz: float = 20.0
+    high_hz: float = 8_000.0
+    log_floor: float = 1e-6  # added to the mel power before the logarithm, for samples in [-1, 1]
+
+    def __post_init__(self) -> None:
+        _require(self.hop_samples >= 1, f"hop_ms must be at least one sample, got {self.hop_ms} ms")
+        _require(
+            self.hop_samples <= self.window_samples <= self.fft_size,
+            f"need hop <= window <= FFT, got {self.hop_samples}, {self.window_samples} and {self.fft_size} samples",
+        )
+        _require(
+            0 <= self.low_hz < self.high_hz <= self.sample_rate_hz / 2,
+            f"mel bands must lie between 0 and {self.sample_rate_hz / 2} Hz, got {self.low_hz} to {self.high_hz}",
+        )
+        _require(self.num_mels >= 1, f"num_mels must be at least 1, got {self.num_mels}")
+        _require(self.log_floor > 0, f"log_floor must be positive, got {self.log_floor}")
+
+    @property
+    def window_samples(self) -> int:
+        return round(self.sample_rate_hz * self.window_ms / 1000)
+
+    @property
+    def hop_samples(self) -> int:
+        return round(self.sample_rate_hz * self.hop_ms / 1000)
+
+    def num_frames(self, num_samples: int) -> int:
+        """Frames of a recording: whole windows only, so 0 for less than one window."""
+        return max(0, 1 + (num_samples - self.window_samples) // self.hop_samples)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Conv2D blocks, a projection, a stack of BiLSTMs, one logit per symbol.
+
+    `conv_strides` holds (time, frequency) of each 3×3 convolution; `num_symbols` counts the blank, which is the last.
+    """
+
+    num_mels: int = 80
+    conv_filters: tuple[int, ...] = (32, 64)
+    conv_strides: tuple[tuple[int, int], ...] = ((2, 2), (2, 2))
+    projection_units: int = 256
+    lstm_layers: int = 2
+    lstm_units: int = 192
+    dropout: float = 0.2
+    num_symbols: int = 29
+
+    def __post_init__(self) -> None:
+        _require(
+            len(self.conv_filters) == len(self.conv_strides) >= 1,
+            f"need one stride per convolution, got {len(self.conv_filters)} filters, {len(self.conv_strides)} strides",
+        )
+        sizes = (self.num_mels, *self.conv_filters, self.projection_units, self.lstm_layers, self.lstm_units)
+        _require(min(sizes) >= 1, f"every size must be at least 1, got {sizes}")
+        strides = [stride for pair in self.conv_strides for stride in pair]
+        _require(all(stride in (1, 2, 3) for stride in strides), f"strides must be 1, 2 or 3, got {self.conv_strides}")
+        _require(0 <= self.dropout < 1, f"dropout must be from 0 to below 1, got {self.dropout}")
+        _require(self.num_symbols >= 2, f"need a symbol and a blank, got num_symbols={self.num_symbols}")
+
+    @property
+    def time_reduction(self) -> int:
+        """Feature frames per logit frame."""
+        reduction = 1
+        for stride, _ in self.conv_strides:
+            reduction *= stride
+        return reduction
+
+    @property
+    def conv_bins(self) -> int:
+        """Frequency bins after the last convolution."""
+        bins = self.num_mels
+        for _, stride in self.conv_strides:
+            bins = -(-bins // stride)
+        return bins
+
+    def output_length(self, num_frames: Any) -> Any:
+        """Logit frames for feature frames; an int, a NumPy array or an integer tensor, and the same kind back."""
+        for stride, _ in self.conv_strides:
+            num_frames = (num_frames + stride - 1) // stride
+        return num_frames
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """How transcripts become symbols. `language` matters to casing only: `az` and `tr` have a dotless i."""
+
+    casing: str = "lower"  # lower, upper or keep
+    language: str = "en"
+
+    def __post_init__(self) -> None:
+        _require(self.casing in ("lower", "upper", "keep"), f"casing must be lower, upper or keep, got {self.casing!r}")
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Waveform augmentation: for each technique a probability (0 is off) and the range its strength is drawn from."""
+
+    noise_probability: float = 0.15
+    noise_snr_db: Range = (5.0, 30.0)
+    noise_file_probability: float = 0.15  # has an effect only where noise files are given
+    noise_file_snr_db: Range = (0.0, 25.0)
+    reverb_probability: float = 0.15
+    reverb_decay_s: Range = (0.1, 0.6)  # time to fall by 60 dB, where no impulse responses are given
+    stretch_probability: float = 0.1
+    stretch_rate: Range = (0.9, 1.1)  # 1.1 is faster, pitch kept
+    speed_probability: float = 0.2
+    speed_rate: Range = (0.9, 1.1)  # 1.1 is faster and higher
+    band_stop_probability: float = 0.15
+    band_stop_octaves: Range = (0.1, 0.7)  # width of the band that is taken out
+    gain_probability: float = 0.2
+    gain_db: Range = (-10.0, 6.0)
+
+    def __post_init__(self) -> None:
+        for item in dataclasses.fields(self):
+            value = getattr(self, item.name)
+            if item.name.endswith("_probability"):
+                _require_probability(item.name, value)
+            else:
+                _require_range(item.name, value, float("-inf") if item.name.endswith("_db") else 0.01)
+
+
+@dataclass(frozen=True)
+class SpecAugmentConfig:
+    """Masks on the features (Park et al. 2019): bands of mel bins and stretches of frames are set to the mean."""
+
+    num_frequency_masks: int = 2
+    max_frequency_bins: int = 20
+    num_time_masks: int = 2
+    max_time_frames: int = 40
+    max_time_share: float = 0.15  # of the utterance, for each mask
+
+    def __post_init__(self) -> None:
+        counts = (self.num_frequency_masks, self.max_frequency_bins, self.num_time_masks, self.max_time_frames)
+        _require(min(counts) >= 0, f"counts of masks and their sizes must not be negative, got {counts}")
+        _require_probability("max_time_share", self.max_time_share)
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """The loop. A step's size is a budget of padded feature frames, so that memory does not depend on lengths."""
+
+    epochs: int = 60
+    batch_frames: int = 8_000  # 100 a second
+    max_batch_utterances: int = 32
+    learning_rate: float = 2e-3  # the peak
+    warmup_steps: int = 200
+    schedule: str = "cosine"  # cosine (to zero at the last step) or plateau (halved when dev WER stands still)
+    plateau_patience: int = 3  # epochs
+    weight_decay: float = 1e-2
+    clip_norm: float = 1.0
+    early_stopping_epochs: int = 0  # epochs without a better dev WER before the run ends; 0 is off
+    checkpoint_every_s: float = 60.0  # inside an epoch; one is always written at its end
+    min_duration_s: float = 0.1
+    max_duration_s: float = 30.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _require(self.epochs >= 1, f"epochs must be at least 1, got {self.epochs}")
+        _require(self.batch_frames >= 1, f"batch_frames must be at least 1, got {self.batch_frames}")
+        _require(self.max_batch_utterances >= 1, "max_batch_utterances must be at least 1")
+        _require(self.learning_rate > 0, f"learning_rate must be positive, got {self.learning_rate}")
+        _require(self.schedule in ("cosine", "plateau"), f"schedule must be cosine or plateau, got {self.schedule!r}")
+        _require(self.clip_norm > 0, f"clip_norm must be positive, got {self.clip_norm}")
+        _require(min(self.warmup_steps, self.early_stopping_epochs) >= 0, "steps and patience must not be negative")
+        _require(self.plateau_patience >= 1, f"plateau_patience must be at least 1, got {self.plateau_patience}")
+        _require_range("duration", (self.min_duration_s, self.max_duration_s), 0.0)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that a run directory's `config.json` holds."""
+
+    preset: str = "an4"
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    text: TextConfig = field(default_factory=TextConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    spec_augment: SpecAugmentConfig = field(default_factory=SpecAugmentConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    alphabet: tuple[str, ...] = ()  # symbols without the blank
+    train_manifests: tuple[str, ...] = ()
+    dev_manifest: str = ""
+    noise_dir: str = ""
+    rooms_dir: str = ""
+
+
+_FOUR_STRIDES = ((2, 2), (1, 1), (2, 2), (1, 1))
+
+PRESETS: dict[str, RunConfig] = {
+    "tiny": RunConfig(
+        preset="tiny",
+        model=ModelConfig(conv_filters=(16, 24), projection_units=96, lstm_layers=2, lstm_units=80, dropout=0.1),
+        training=TrainingConfig(epochs=20, learning_rate=4e-3, warmup_steps=100),
+    ),
+    "an4": RunConfig(preset="an4"),
+    "base": RunConfig(
+        preset="base",
+        model=ModelConfig(
+            conv_filters=(32, 32, 64, 64),
+            conv_strides=_FOUR_STRIDES,
+            projection_units=288,
+            lstm_layers=4,
+            lstm_units=288,
+        ),
+        training=TrainingConfig(epochs=60, batch_frames=16_000, learning_rate=1e-3, warmup_steps=1_000),
+    ),
+    "librispeech": RunConfig(
+        preset="librispeech",
+        model=ModelConfig(
+            conv_filters=(32, 32, 64, 64),
+            conv_strides=_FOUR_STRIDES,
+            projection_units=384,
+            lstm_layers=5,
+            lstm_units=384,
+        ),
+        training=TrainingConfig(epochs=40, batch_frames=32_000, learning_rate=8e-4, warmup_steps=4_000),
+    ),
+}
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A config dataclass as plain JSON types."""
+    return typing.cast(dict[str, Any], json.loads(json.dumps(dataclasses.asdict(config))))
+
+
+def from_dict(cls: type[Config], values: Any, where: str = "config") -> Config:
+    """The config that `to_dict` was given.
+
+    Raises:
+        ModelError: an unknown or missing key, or a value of another type; the message names the key.
+    """
+    _require(isinstance(values, dict), f"{where}: expected an object, got {type(values).__name__}")
+    hints = typing.get_type_hints(cls)
+    unknown, missing = sorted(set(values) - set(hints)), sorted(set(hints) - set(values))
+    _require(not unknown, f"{where}: unknown key {', '.join(unknown)}; it was written by another version")
+    _require(not missing, f"{where}: missing key {', '.join(missing)}; it was written by another version")
+    return cls(**{name: _from_json(hint, values[name], f"{where}.{name}") for name, hint in hints.items()})
+
+
+def _from_json(hint: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return from_dict(typing.cast(type, hint), value, where)
+    if isinstance(hint, types.GenericAlias):  # tuple[x, ...] or tuple[x, y]
+        kinds = typing.get_args(hint)
+        _require(isinstance(value, list), f"{where}: expected a list, got {value!r}")
+        if kinds[-1] is Ellipsis:
+            kinds = (kinds[0],) * len(value)
+        _require(len(kinds) == len(value), f"{where}: expected {len(kinds)} values, got {value!r}")
+        return tuple(_from_json(kind, item, where) for kind, item in zip(kinds, value))
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    _require(type(value) is hint, f"{where}: expected {hint.__name__}, got {value!r}")
+    return value
+
+
+def save_config(config: Any, path: Path) -> None:
+    path.write_text(json.dumps(to_dict(config), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def load_config(cls: type[Config], path: Path) -> Config:
+    """Read a config file; every error names the file."""
+    try:
+        return from_dict(cls, json.loads(path.read_text(encoding="utf-8")), str(path))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ModelError(f"{path} is not a JSON configuration: {error}") from error

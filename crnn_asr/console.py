@@ -1,0 +1,53 @@
+"""What all command lines share: an error becomes a sentence and a true exit code."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+def complain(message: object) -> None:
+    print(f"error: {message}", file=sys.stderr)
+
+
+def note(message: object) -> None:
+    print(f"note: {message}", file=sys.stderr)
+
+
+def run(main: Callable[[Sequence[str] | None], int]) -> None:
+    """Run a script's `main` and exit with its code.
+
+    Errors a user can cause (`OSError`, and `ValueError` with our three kinds) are printed as one line. Anything else
+    is our fault and keeps its traceback.
+    """
+    try:
+        code = main(None)
+    except BrokenPipeError:  # the reader of a pipe went away, as `head` does
+        sys.stderr.close()
+        code = OK
+    except (OSError, ValueError) as error:
+        complain(describe(error))
+        code = FAILED
+    except KeyboardInterrupt:
+        complain("interrupted")
+        code = INTERRUPTED
+    raise SystemExit(code)
+
+
+def describe(error: BaseException) -> str:
+    """An error as a sentence; the operating system's own say what and where."""
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__
+
+
+def positive_int(text: str) -> int:
+    """An argparse type: a whole number of at least 1."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+    return value

@@ -1,0 +1,13 @@
+"""The three kinds of error a user can cause. Each is a `ValueError`, each message says what came and what to do."""
+
+
+class AudioError(ValueError):
+    """Sound that cannot be used: unreadable, empty, not finite, too short."""
+
+
+class DataError(ValueError):
+    """A manifest, transcript, corpus or grammar that is not what it should be."""
+
+
+class ModelError(ValueError):
+    """A model file, checkpoint or configuration that is damaged, foreign or does not fit."""

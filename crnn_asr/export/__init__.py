@@ -1,0 +1,1 @@
+"""Inference graph, calibration, quantisation (needs TensorFlow)."""

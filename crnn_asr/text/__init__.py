@@ -1,0 +1,1 @@
+"""Alphabet, normalisation, decoding, error rates."""

@@ -1,0 +1,39 @@
+"""Greedy CTC decoding: the best symbol of each frame, repeats merged, blanks dropped."""
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crnn_asr.text.alphabet import Alphabet
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """One decoded character and the logit frames [start, end) in which it was the best."""
+
+    character: str
+    start: int
+    end: int
+
+
+def greedy_symbols(logits: NDArray[np.float32], alphabet: Alphabet) -> list[Symbol]:
+    """Decode the logits (or log-probabilities) of one utterance, shape (T, V), blank last."""
+    best = np.argmax(logits, axis=-1)
+    bounds = np.flatnonzero(np.diff(best, prepend=-1, append=-1))
+    return [
+        Symbol(alphabet.symbols[best[start]], int(start), int(end))
+        for start, end in itertools.pairwise(bounds)
+        if best[start] != alphabet.blank_id
+    ]
+
+
+def greedy_text(logits: NDArray[np.float32], alphabet: Alphabet) -> str:
+    """The text of one utterance, shape (T, V), with outer and double spaces removed."""
+    return " ".join("".join(symbol.character for symbol in greedy_symbols(logits, alphabet)).split())
+
+
+def greedy_batch(logits: NDArray[np.float32], logit_lengths: NDArray[np.int32], alphabet: Alphabet) -> list[str]:
+    """Texts of a padded batch, shape (B, T, V); frames past each true length are not looked at."""
+    return [greedy_text(values[:length], alphabet) for values, length in zip(logits, logit_lengths)]

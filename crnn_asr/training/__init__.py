@@ -1,0 +1,1 @@
+"""Batches, model, loss, loop, checkpoints (needs TensorFlow)."""
