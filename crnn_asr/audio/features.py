@@ -1,0 +1,105 @@
+"""The one front end, for training and recognition: log-mel power of short windows, normalised over the utterance."""
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crnn_asr.config import FeatureConfig
+from crnn_asr.errors import AudioError
+
+_BLOCK_FRAMES = 256  # transformed at a time: the buffers stay in the cache, and long recordings need no more memory
+_VARIANCE_FLOOR = 1e-5  # in squared natural logs; digital silence becomes 0, speech (1 to 10) does not notice
+
+
+def compute_features(samples: NDArray[np.floating[Any]], config: FeatureConfig) -> NDArray[np.float32]:
+    """What the network sees of a recording.
+
+    Args:
+        samples: shape (N,), floating point, full scale at ±1, at `config.sample_rate_hz`.
+
+    Returns:
+        Features of shape (T, F) with T = `config.num_frames(N)`, each mel bin with mean 0 and variance 1.
+
+    Raises:
+        AudioError: not one channel of floating point, shorter than one window, or not finite.
+
+    Example:
+        >>> compute_features(np.zeros(16_000, np.float32), FeatureConfig()).shape
+        (98, 80)
+    """
+    if samples.ndim != 1 or not np.issubdtype(samples.dtype, np.floating):
+        raise AudioError(
+            f"expected floating-point samples of shape (N,) in [-1, 1], got {samples.dtype} of shape {samples.shape}; "
+            "take one channel, and divide 16-bit integers by 32768"
+        )
+    if len(samples) < config.window_samples:
+        raise AudioError(
+            f"expected at least {config.window_samples} samples ({config.window_ms:g} ms), got {len(samples)}; "
+            "the recording is too short"
+        )
+    features = normalize_features(log_mel(samples.astype(np.float32, copy=False), config))
+    if not np.isfinite(features).all():
+        raise AudioError("expected finite samples in [-1, 1], got NaN, infinite or enormous ones")
+    return features
+
+
+def log_mel(samples: NDArray[np.float32], config: FeatureConfig) -> NDArray[np.float32]:
+    """Natural logarithm of mel power, shape (T, F), of samples (N,). Frames are whole windows: nothing is padded.
+
+    A frame is x[t·hop : t·hop + window] times a periodic Hann window, zero-padded to the FFT size. Its power spectrum
+    |X|² is summed under triangles of height 1 on the HTK mel scale; then log(power + `log_floor`).
+    """
+    from scipy.fft import rfft  # keeps float32, where NumPy 1's computes in float64
+
+    window, triangles = _hann(config.window_samples), mel_triangles(config)
+    num_frames = config.num_frames(len(samples))
+    log_power = np.empty((num_frames, config.num_mels), np.float32)
+    if not num_frames:
+        return log_power
+    windows = np.lib.stride_tricks.sliding_window_view(samples, config.window_samples)[:: config.hop_samples]
+    buffer = np.zeros((min(_BLOCK_FRAMES, num_frames), config.fft_size), np.float32)
+    for start in range(0, num_frames, _BLOCK_FRAMES):
+        block = windows[start : start + _BLOCK_FRAMES]
+        frames = buffer[: len(block)]
+        np.multiply(block, window, out=frames[:, : config.window_samples])
+        spectrum = rfft(frames)
+        np.matmul(spectrum.real**2 + spectrum.imag**2, triangles, out=log_power[start : start + len(block)])
+    log_power += np.float32(config.log_floor)
+    return np.log(log_power, out=log_power)
+
+
+def normalize_features(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Subtract each mel bin's mean over the utterance's frames and divide by its deviation, shape (T, F) → (T, F).
+
+    A bin that does not change, as in digital silence or a single frame, becomes 0.
+    """
+    centered: NDArray[np.float32] = features - features.mean(axis=0, dtype=np.float64).astype(np.float32)
+    variance = np.square(centered).mean(axis=0, dtype=np.float64)
+    centered /= np.sqrt(variance + _VARIANCE_FLOOR).astype(np.float32)
+    return centered
+
+
+@lru_cache(maxsize=8)
+def mel_triangles(config: FeatureConfig) -> NDArray[np.float32]:
+    """Weights (FFT bins, F) of triangular filters whose corners are equally spaced in mel = 2595·log10(1 + f/700).
+
+    Where mels are narrower than the FFT's bins a triangle may hold no bin; its feature is then constant. With the
+    default 80 mels over 512 points none is.
+    """
+    low, high = (2595 * np.log10(1 + hz / 700) for hz in (config.low_hz, config.high_hz))
+    corners = 700 * (10 ** (np.linspace(low, high, config.num_mels + 2) / 2595) - 1)
+    bins = np.arange(config.fft_size // 2 + 1)[:, None] * config.sample_rate_hz / config.fft_size
+    rising = (bins - corners[:-2]) / np.diff(corners)[:-1]
+    falling = (corners[2:] - bins) / np.diff(corners)[1:]
+    triangles: NDArray[np.float32] = np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+    triangles.setflags(write=False)  # the cache gives every caller the same array
+    return triangles
+
+
+@lru_cache(maxsize=8)
+def _hann(length: int) -> NDArray[np.float32]:
+    window: NDArray[np.float32] = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)).astype(np.float32)
+    window.setflags(write=False)
+    return window
