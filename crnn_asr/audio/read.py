@@ -3,11 +3,14 @@
 Formats are told by content, never by name: wav, FLAC, Ogg, MP3, NIST SPHERE and whatever else libsndfile knows.
 """
 
+import os
+import shutil
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import BinaryIO, cast
 
 import numpy as np
 import soundfile
@@ -20,8 +23,7 @@ Samples = NDArray[np.float32]
 
 _BLOCK_VALUES = 1 << 22  # decoded at a time, over all channels: 16 MiB
 _RATES_HZ = (1_000, 1_000_000)  # outside, the header is nonsense, and resampling it could ask for any amount of memory
-_UNKNOWN_LENGTH = 1 << 62  # libsndfile reports the largest integer for a FLAC that was written to a pipe
-_MP3_LENGTH_SHARE = 0.95  # an MP3 without a length tag has its length guessed from the bit rate
+_UNKNOWN_LENGTH = 1 << 62  # libsndfile reports the largest integer for a streamed FLAC or an MP3 without the tag
 
 
 @dataclass(frozen=True)
@@ -121,17 +123,41 @@ class _Stream(soundfile.SoundFile):  # type: ignore[misc]
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[soundfile.SoundFile, AudioInfo]]:
     """Open by descriptor: Python's `open` names what is wrong with a path, and libsndfile cannot see the name."""
-    with path.open("rb") as raw:
+    with path.open("rb") as raw, ExitStack() as stack:
         try:
-            file = _Stream(raw.fileno(), closefd=False)
+            file = stack.enter_context(_Stream(raw.fileno(), closefd=False))
+            if file.format == "MP3":
+                raw.seek(0)
+                file = stack.enter_context(_Stream(stack.enter_context(_pipe(raw)), closefd=False))
         except soundfile.LibsndfileError as error:
             if not path.stat().st_size:
                 raise AudioError(f"{path}: expected a recording, got an empty file") from error
             raise AudioError(f"{path}: expected audio (wav, FLAC, Ogg, MP3, SPHERE), {_reason(error)}") from error
-        with file:
-            if not _RATES_HZ[0] <= file.samplerate <= _RATES_HZ[1]:
-                raise AudioError(f"{path}: expected a sample rate of 1 kHz to 1 MHz, got {file.samplerate} Hz")
-            yield file, AudioInfo(file.samplerate, file.channels, file.frames, file.format)
+        if not _RATES_HZ[0] <= file.samplerate <= _RATES_HZ[1]:
+            raise AudioError(f"{path}: expected a sample rate of 1 kHz to 1 MHz, got {file.samplerate} Hz")
+        yield file, AudioInfo(file.samplerate, file.channels, file.frames, file.format)
+
+
+@contextmanager
+def _pipe(raw: BinaryIO) -> Iterator[int]:
+    """The rest of a file as the reading end of a pipe.
+
+    An MP3 may lack the tag that holds its length. libsndfile then guesses one from the size and first bit rate, and
+    decodes no further than that; of a pipe it decodes everything.
+    """
+    read_end, write_end = os.pipe()
+
+    def feed() -> None:
+        with suppress(BrokenPipeError), os.fdopen(write_end, "wb") as pipe:
+            shutil.copyfileobj(raw, pipe)
+
+    feeder = threading.Thread(target=feed)
+    feeder.start()
+    try:
+        yield read_end
+    finally:
+        os.close(read_end)
+        feeder.join()
 
 
 def _decode(path: Path, file: soundfile.SoundFile, info: AudioInfo, channel: int | str) -> Samples:
@@ -149,8 +175,7 @@ def _decode(path: Path, file: soundfile.SoundFile, info: AudioInfo, channel: int
     except soundfile.LibsndfileError as error:
         raise AudioError(f"{path}: damaged {info.format} file, {_reason(error)}") from error
     samples = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-    expected = info.num_samples * (_MP3_LENGTH_SHARE if info.format == "MP3" else 1)
-    if info.num_samples < _UNKNOWN_LENGTH and len(samples) < expected:
+    if len(samples) < info.num_samples < _UNKNOWN_LENGTH:
         raise AudioError(
             f"{path}: truncated {info.format} file, expected {info.num_samples} samples from its header, "
             f"got {len(samples)}"
@@ -164,7 +189,7 @@ def _mono(values: Samples, channel: int | str) -> Samples:
         return values[:, 0]
     if isinstance(channel, int):
         return np.ascontiguousarray(values[:, channel])
-    return values.mean(axis=1, dtype=np.float32)
+    return cast(Samples, values.mean(axis=1, dtype=np.float32))
 
 
 def _require_finite(where: str, samples: Samples) -> None:
