@@ -2,7 +2,8 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -51,3 +52,17 @@ def positive_int(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
     return value
+
+
+@contextmanager
+def progress_bar(description: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on stderr and give the callback (done, total) that moves it; "B" as unit counts in kB, MB, GB."""
+    from tqdm import tqdm
+
+    with tqdm(desc=description, unit=unit, unit_scale=unit == "B", dynamic_ncols=True) as bar:
+
+        def move(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield move

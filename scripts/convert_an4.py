@@ -1,0 +1,40 @@
+"""Convert CMU AN4 (official layout, NIST SPHERE) to 16 kHz files and the manifests train, dev and, if there, test."""
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from crnn_asr.console import FAILED, OK, complain, positive_int, progress_bar, run
+from crnn_asr.corpus.an4 import read_an4
+from crnn_asr.corpus.convert import AUDIO_FORMATS, convert_part
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("source", type=Path, help="folder that an4_sphere.tar.gz unpacks to, with etc/ and wav/ in it")
+    parser.add_argument("--out", type=Path, default=Path("data/an4"), help="output folder (default: %(default)s)")
+    parser.add_argument(
+        "--format", choices=AUDIO_FORMATS, default="wav", help="of the converted files (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--jobs", type=positive_int, default=os.cpu_count() or 1, help="processes (default: %(default)s, one a core)"
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
+    code = OK
+    for name, (recordings, problems) in read_an4(args.source, args.out, args.format).items():
+        with progress_bar(name, "file") as progress:
+            part = convert_part(name, recordings, problems, args.out, args.jobs, progress)
+        for problem in part.problems:
+            complain(problem)
+            code = FAILED
+        print(f"{part.manifest}: {part.summary}")
+    return code
+
+
+if __name__ == "__main__":
+    run(main)
