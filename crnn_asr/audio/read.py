@@ -86,7 +86,7 @@ def read_audio(path: str | Path, sample_rate_hz: int = 16_000, channel: int | st
     return samples
 
 
-def resample(samples: Samples, from_hz: int, to_hz: int) -> Samples:
+def resample(samples: Samples, from_hz: float, to_hz: float) -> Samples:
     """Change the rate of samples (N,) with a linear-phase filter below both Nyquist frequencies (soxr HQ)."""
     if from_hz == to_hz:
         return samples

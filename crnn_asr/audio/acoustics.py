@@ -1,0 +1,90 @@
+"""What can happen to a recording on its way to the microphone: pure functions, float32 (N,) in and out.
+
+Results may go beyond ±1; only writing to a file clips. Silence stays silence and nothing divides by it.
+"""
+
+import math
+from typing import cast
+
+import numpy as np
+
+from crnn_asr.audio.read import Samples, resample
+
+STRETCH_WINDOW = 1_024  # samples; at 16 kHz 64 ms: long enough for a low voice, short enough for consonants
+_BUTTERWORTH_ORDER = 4
+
+
+def add_noise(samples: Samples, noise: Samples, snr_db: float) -> Samples:
+    """Add noise of the same length, scaled so that mean speech power over mean noise power is `snr_db`."""
+    ratio = _ratio(_power(samples), _power(noise))
+    return samples + noise * np.float32(math.sqrt(ratio / 10 ** (snr_db / 10)))
+
+
+def loop(samples: Samples, start: int, length: int) -> Samples:
+    """`length` samples from `start` on, beginning anew at the end."""
+    return samples.take(np.arange(start, start + length), mode="wrap")
+
+
+def synthetic_room(decay_s: float, direct_db: float, sample_rate_hz: int, rng: np.random.Generator) -> Samples:
+    """An impulse response after Polack: the direct sound, then noise that falls by 60 dB in `decay_s`.
+
+    60 dB are a factor of 1000 in amplitude, so the envelope is exp(-ln(1000)·t / decay).
+
+    Args:
+        decay_s: the reverberation time RT60, in seconds.
+        direct_db: energy of the direct sound over that of all the rest.
+    """
+    length = max(2, round(decay_s * sample_rate_hz))
+    times_s = np.arange(length, dtype=np.float32) / np.float32(sample_rate_hz)
+    envelope = np.exp(np.float32(-math.log(1000) / decay_s) * times_s)
+    response: Samples = rng.standard_normal(length, dtype=np.float32) * envelope
+    response[0] = 0
+    response *= np.float32(math.sqrt(_ratio(10 ** (-direct_db / 10), length * _power(response))))
+    response[0] = 1
+    return response
+
+
+def from_direct_sound(response: Samples) -> Samples:
+    """Leave out what a recorded impulse response holds before its highest peak: the sound's way to the microphone."""
+    return response[np.argmax(np.abs(response)) :]
+
+
+def reverberate(samples: Samples, response: Samples) -> Samples:
+    """Convolve with a room's impulse response that begins with the direct sound; length, level and timing stay."""
+    from scipy.signal import fftconvolve
+
+    wet = fftconvolve(samples, response[: len(samples)])[: len(samples)]
+    return cast(Samples, wet * np.float32(math.sqrt(_ratio(_power(samples), _power(wet)))))
+
+
+def stretch(samples: Samples, rate: float) -> Samples:
+    """Make shorter (rate above 1) or longer by a phase vocoder; pitch stays. N must be at least `STRETCH_WINDOW`."""
+    from librosa.effects import time_stretch
+
+    return cast(Samples, time_stretch(samples, rate=rate, n_fft=STRETCH_WINDOW))
+
+
+def change_speed(samples: Samples, rate: float, sample_rate_hz: int) -> Samples:
+    """Play at another speed: rate 1.1 is a tenth faster and a tenth higher, as resampling makes it."""
+    return resample(samples, rate * sample_rate_hz, sample_rate_hz)
+
+
+def band_stop(samples: Samples, low_hz: float, high_hz: float, sample_rate_hz: int) -> Samples:
+    """Take out the band between two frequencies (-3 dB there) with a Butterworth filter."""
+    from scipy.signal import butter, sosfilt
+
+    sections = butter(_BUTTERWORTH_ORDER, (low_hz, high_hz), "bandstop", fs=sample_rate_hz, output="sos")
+    return cast(Samples, sosfilt(sections, samples).astype(np.float32))  # float64 inside: the poles lie close to 1
+
+
+def amplify(samples: Samples, gain_db: float) -> Samples:
+    return samples * np.float32(10 ** (gain_db / 20))
+
+
+def _power(samples: Samples) -> float:
+    return float(np.square(samples).mean(dtype=np.float64)) if samples.size else 0.0
+
+
+def _ratio(numerator: float, denominator: float) -> float:
+    """Their quotient; 0 where there is nothing to divide by, so that silence adds and keeps nothing."""
+    return numerator / denominator if denominator > 0 else 0.0

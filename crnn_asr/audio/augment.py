@@ -1,0 +1,118 @@
+"""Waveform augmentation: what happens to an utterance is drawn first, then applied.
+
+The order is that of the world: the voice (stretch, speed), the room, what else sounds there, the microphone (a band
+missing, gain).
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from crnn_asr.audio.acoustics import STRETCH_WINDOW
+from crnn_asr.audio.effects import (
+    BandStop,
+    Effect,
+    Gain,
+    GaussianNoise,
+    RecordedNoise,
+    RecordedRoom,
+    Sounds,
+    Speed,
+    Stretch,
+    SyntheticRoom,
+)
+from crnn_asr.audio.read import Samples
+from crnn_asr.config import AugmentConfig
+from crnn_asr.errors import DataError
+
+_AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".mp3", ".sph"}
+_DIRECT_DB = (-6.0, 6.0)  # direct sound over reverberation, from across a room to before the mouth
+_BAND_STOP_CENTER_HZ = (150.0, 6_000.0)
+
+
+class Augmenter:
+    """Draws and applies the effects of a config.
+
+    Args:
+        noise_files: recordings of noise; without any, only Gaussian noise is drawn.
+        room_files: impulse responses; without any, rooms are synthetic.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> Augmenter(AugmentConfig())(np.zeros(16_000, np.float32), rng).dtype
+        dtype('float32')
+    """
+
+    def __init__(
+        self,
+        config: AugmentConfig,
+        sample_rate_hz: int = 16_000,
+        noise_files: Sequence[Path] = (),
+        room_files: Sequence[Path] = (),
+    ) -> None:
+        self.config = config
+        self.noise_files = tuple(noise_files)
+        self.room_files = tuple(room_files)
+        self._sounds = Sounds(sample_rate_hz)
+
+    def __call__(self, samples: Samples, rng: np.random.Generator) -> Samples:
+        """Samples (N,) with effects drawn for them; N changes by stretch and speed, and values may go beyond ±1."""
+        return self.apply(samples, self.draw(len(samples), rng))
+
+    def draw(self, num_samples: int, rng: np.random.Generator) -> tuple[Effect, ...]:
+        """Decide what happens to an utterance, in the order of application. All randomness is here."""
+        if not num_samples:
+            return ()
+        config, drawn = self.config, list[Effect]()
+        if rng.random() < config.stretch_probability and num_samples >= STRETCH_WINDOW:
+            drawn.append(Stretch(rng.uniform(*config.stretch_rate)))
+        if rng.random() < config.speed_probability and num_samples > config.speed_rate[1]:
+            drawn.append(Speed(rng.uniform(*config.speed_rate)))
+        if rng.random() < config.reverb_probability:
+            drawn.append(self._draw_room(rng))
+        if rng.random() < config.noise_probability:
+            drawn.append(GaussianNoise(rng.uniform(*config.noise_snr_db), int(rng.integers(1 << 32))))
+        if self.noise_files and rng.random() < config.noise_file_probability:
+            path = self.noise_files[rng.integers(len(self.noise_files))]
+            drawn.append(RecordedNoise(path, rng.random(), rng.uniform(*config.noise_file_snr_db)))
+        if rng.random() < config.band_stop_probability:
+            drawn.append(self._draw_band(rng))
+        if rng.random() < config.gain_probability:
+            drawn.append(Gain(rng.uniform(*config.gain_db)))
+        return tuple(drawn)
+
+    def apply(self, samples: Samples, drawn: Iterable[Effect]) -> Samples:
+        """Apply drawn effects, one after the other. Raises what `read_audio` raises on a noise or room file."""
+        for effect in drawn:
+            samples = effect.apply(samples, self._sounds)
+        return samples
+
+    def _draw_room(self, rng: np.random.Generator) -> Effect:
+        if self.room_files:
+            return RecordedRoom(self.room_files[rng.integers(len(self.room_files))])
+        return SyntheticRoom(
+            rng.uniform(*self.config.reverb_decay_s), rng.uniform(*_DIRECT_DB), int(rng.integers(1 << 32))
+        )
+
+    def _draw_band(self, rng: np.random.Generator) -> Effect:
+        nyquist_hz = self._sounds.sample_rate_hz / 2
+        lowest, highest = _BAND_STOP_CENTER_HZ
+        center_hz = np.exp(rng.uniform(np.log(lowest), np.log(min(highest, 0.75 * nyquist_hz))))
+        half = 2 ** (rng.uniform(*self.config.band_stop_octaves) / 2)
+        return BandStop(float(center_hz / half), float(min(center_hz * half, 0.99 * nyquist_hz)))
+
+
+def audio_files(folder: Path) -> tuple[Path, ...]:
+    """Every audio file below a folder, sorted, for `Augmenter`.
+
+    Raises:
+        DataError: none is there.
+        OSError: the folder is not there.
+    """
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{folder}: expected a folder of recordings, found none of that name")
+    found = tuple(sorted(path for path in folder.rglob("*") if path.suffix.lower() in _AUDIO_SUFFIXES))
+    if not found:
+        raise DataError(f"{folder}: expected recordings ({', '.join(sorted(_AUDIO_SUFFIXES))}), found none")
+    return found
