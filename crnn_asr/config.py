@@ -223,6 +223,15 @@ class RunConfig:
     noise_dir: str = ""
     rooms_dir: str = ""
 
+    def without_augmentation(self) -> "RunConfig":
+        """The same run on the recordings as they are: every probability and every mask off."""
+        off = {item.name: 0.0 for item in dataclasses.fields(AugmentConfig) if item.name.endswith("_probability")}
+        return dataclasses.replace(
+            self,
+            augment=dataclasses.replace(self.augment, **off),
+            spec_augment=SpecAugmentConfig(num_frequency_masks=0, num_time_masks=0),
+        )
+
 
 _FOUR_STRIDES = ((2, 2), (1, 1), (2, 2), (1, 1))
 
@@ -232,7 +241,11 @@ PRESETS: dict[str, RunConfig] = {
         model=ModelConfig(conv_filters=(16, 24), projection_units=96, lstm_layers=2, lstm_units=80, dropout=0.1),
         training=TrainingConfig(epochs=20, learning_rate=4e-3, warmup_steps=100),
     ),
-    "an4": RunConfig(preset="an4"),
+    "an4": RunConfig(
+        preset="an4",
+        augment=AugmentConfig(speed_probability=0.6),
+        training=TrainingConfig(epochs=70, batch_frames=6_000, max_batch_utterances=16),
+    ),
     "base": RunConfig(
         preset="base",
         model=ModelConfig(
@@ -280,6 +293,8 @@ def from_dict(cls: type[Config], values: Any, where: str = "config") -> Config:
 def _from_json(hint: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return from_dict(typing.cast(type, hint), value, where)
+    if typing.get_origin(hint) is dict:  # any JSON object, as it is
+        hint = dict
     if isinstance(hint, types.GenericAlias):  # tuple[x, ...] or tuple[x, y]
         kinds = typing.get_args(hint)
         _require(isinstance(value, list), f"{where}: expected a list, got {value!r}")

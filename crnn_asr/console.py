@@ -66,3 +66,14 @@ def progress_bar(description: str, unit: str) -> Iterator[Callable[[int, int], N
             bar.update(done - bar.n)
 
         yield move
+
+
+def positive_float(text: str) -> float:
+    """An argparse type: a finite number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
+    return value

@@ -1,0 +1,222 @@
+"""The training loop: a generator of events, so that who calls it decides what a person sees and when it stops."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from crnn_asr.config import RunConfig
+from crnn_asr.errors import DataError
+from crnn_asr.files import write_text
+from crnn_asr.text.alphabet import Alphabet
+from crnn_asr.text.decode import greedy_batch
+from crnn_asr.text.metrics import Scores, score
+from crnn_asr.training.batches import BatchSource
+from crnn_asr.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from crnn_asr.training.curves import draw_curves
+from crnn_asr.training.keras_file import save_keras
+from crnn_asr.training.model import CRNN
+from crnn_asr.training.run import RunDirectory
+from crnn_asr.training.step import learning_rate, make_dev_step, make_optimizer, make_train_step
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """A step's loss is in nats an utterance; `steps_left` counts to the end of the run."""
+
+    epoch: int
+    batch: int
+    batches: int
+    loss: float
+    audio_seconds_per_second: float
+    wait_share: float
+    seconds_left: float
+
+
+@dataclass(frozen=True)
+class EpochDone:
+    """One line of `metrics.jsonl`."""
+
+    metrics: dict[str, Any]
+    is_best: bool
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """The run was asked to stop and has saved everything."""
+
+
+Event = StepDone | EpochDone | Stopped
+
+
+class Trainer:
+    """A run in progress: model, optimiser, data, and where it stands."""
+
+    def __init__(self, run: RunDirectory, config: RunConfig, train: BatchSource, dev: BatchSource) -> None:
+        tf.config.experimental.enable_op_determinism()
+        tf.keras.utils.set_random_seed(config.training.seed)
+        self.run, self.config, self.train_source, self.dev_source = run, config, train, dev
+        self.alphabet = Alphabet(config.alphabet)
+        self.model = CRNN(config.model)
+        self.optimizer = make_optimizer(config.training, self.model)
+        self.variables = [*self.model.weights, *self.optimizer.variables]
+        self.train_step = make_train_step(self.model, self.optimizer, config.training.clip_norm)
+        self.dev_step = make_dev_step(self.model)
+        self.progress = Progress()
+        self.batches_of_epoch = [len(train.plan(epoch)) for epoch in range(config.training.epochs)]
+        self.saved_at = time.monotonic()
+
+    def resume(self) -> None:
+        """Go on from the last checkpoint; from the start where the run was ended before it wrote one."""
+        if self.run.last.is_file():
+            self.progress = load_checkpoint(self.run.last, self.variables)
+        rows = [row for row in self.run.read_metrics() if row["epoch"] <= self.progress.epoch]
+        self.run.write_metrics(rows)
+
+    def save(self) -> None:
+        save_checkpoint(self.run.last, self.variables, self.progress)
+        self.saved_at = time.monotonic()
+
+    def events(self, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Event]:
+        """Train to the end, or until `should_stop`, which is asked after every step."""
+        p, training = self.progress, self.config.training
+        while not p.finished:
+            for event in self._epoch():
+                yield event
+                if should_stop():
+                    self.save()
+                    yield Stopped()
+                    return
+            yield self._end_epoch()
+            p.finished = p.epoch >= training.epochs or (0 < training.early_stopping_epochs <= p.epoch - p.best_epoch)
+            self._write_summary()
+            self.save()
+            if should_stop() and not p.finished:
+                yield Stopped()
+                return
+
+    def _epoch(self) -> Iterator[StepDone]:
+        p, config = self.progress, self.config
+        batches = self.batches_of_epoch[p.epoch]
+        total = sum(self.batches_of_epoch)
+        dataset = iter(self.train_source.dataset(p.epoch, p.batch))
+        hop_s = config.features.hop_ms / 1000
+        session_start, session_step = time.perf_counter(), p.step
+        while p.batch < batches:
+            start = time.perf_counter()
+            batch = next(dataset)
+            waited = time.perf_counter() - start
+            count = len(batch[1])
+            loss = 0.0
+            if count:
+                rate = learning_rate(config.training, p.step, total, p.learning_rate_scale)
+                loss_sum, norm = self.train_step(*batch, tf.constant([config.training.seed, p.step]), rate)
+                loss, finite = float(loss_sum), bool(np.isfinite(norm))
+                p.skipped_steps += not finite
+                p.loss_sum += loss if finite else 0.0
+                p.utterances += count if finite else 0
+                loss /= count
+            p.step += 1
+            p.batch += 1
+            seconds = time.perf_counter() - start
+            p.seconds += seconds
+            p.epoch_seconds += seconds
+            p.wait_seconds += waited
+            p.audio_seconds += float(np.sum(batch[1])) * hop_s
+            pace = (time.perf_counter() - session_start) / (p.step - session_step)
+            if time.monotonic() - self.saved_at > config.training.checkpoint_every_s and p.batch < batches:
+                self.save()
+            yield StepDone(
+                epoch=p.epoch + 1,
+                batch=p.batch,
+                batches=batches,
+                loss=loss,
+                audio_seconds_per_second=p.audio_seconds / p.epoch_seconds,
+                wait_share=p.wait_seconds / p.epoch_seconds,
+                seconds_left=pace * (total - p.step),
+            )
+
+    def _end_epoch(self) -> EpochDone:
+        p = self.progress
+        dev_loss, scores, texts = self.evaluate()
+        p.epoch += 1
+        wer = scores.words.rate
+        is_best = (wer, dev_loss) < (p.best_wer, p.best_loss)
+        rate = learning_rate(self.config.training, p.step - 1, sum(self.batches_of_epoch), p.learning_rate_scale)
+        metrics = {
+            "epoch": p.epoch,
+            "step": p.step,
+            "train_loss": p.loss_sum / max(1, p.utterances),
+            "dev_loss": dev_loss,
+            "dev_wer": scores.words.percent,
+            "dev_cer": scores.characters.percent,
+            "learning_rate": rate,
+            "skipped_steps": p.skipped_steps,
+            "seconds": round(p.epoch_seconds, 3),
+            "audio_seconds_per_second": round(p.audio_seconds / max(p.epoch_seconds, 1e-9), 1),
+            "wait_share": round(p.wait_seconds / max(p.epoch_seconds, 1e-9), 4),
+        }
+        p.batch, p.loss_sum, p.utterances = 0, 0.0, 0
+        p.epoch_seconds = p.audio_seconds = p.wait_seconds = 0.0
+        self._judge(is_best, wer, dev_loss)
+        rows = [*self.run.read_metrics(), metrics]
+        self.run.write_metrics(rows)
+        draw_curves(rows, self.run.curves)
+        if is_best:
+            self._keep_best(texts)
+        return EpochDone(metrics, is_best)
+
+    def _judge(self, is_best: bool, wer: float, dev_loss: float) -> None:
+        p, training = self.progress, self.config.training
+        p.epochs_since_change += 1
+        if is_best:
+            p.best_wer, p.best_loss, p.best_epoch, p.epochs_since_change = wer, dev_loss, p.epoch, 0
+        elif training.schedule == "plateau" and p.epochs_since_change >= training.plateau_patience:
+            p.learning_rate_scale, p.epochs_since_change = p.learning_rate_scale / 2, 0
+
+    def _keep_best(self, texts: list[tuple[str, str, str]]) -> None:
+        save_checkpoint(self.run.best, self.model.weights, self.progress)
+        save_keras(self.run.keras_model, self.config, self.model.export_weights())
+        lines = (f"{name}\n  said  {reference}\n  heard {hypothesis}\n" for name, reference, hypothesis in texts)
+        write_text(self.run.predictions, "".join(lines))
+
+    def _write_summary(self) -> None:
+        p = self.progress
+        best = self.run.read_metrics()[p.best_epoch - 1]
+        summary = {
+            "preset": self.config.preset,
+            "epochs": p.epoch,
+            "best_epoch": p.best_epoch,
+            "dev_wer": best["dev_wer"],
+            "dev_cer": best["dev_cer"],
+            "train_seconds": round(p.seconds, 1),
+            "train_hours": round(sum(e.utterance.duration_s for e in self.train_source.examples) / 3600, 4),
+            "train_utterances": len(self.train_source.examples),
+            "dev_utterances": len(self.dev_source.examples),
+            "parameters": int(self.model.count_params()),
+            "finished": p.finished,
+        }
+        write_text(self.run.summary, json.dumps(summary, indent=2) + "\n")
+
+    def evaluate(self) -> tuple[float, Scores, list[tuple[str, str, str]]]:
+        """Dev loss in nats an utterance, corpus scores, and (id, reference, hypothesis) of every utterance."""
+        losses: list[float] = []
+        texts: list[tuple[str, str, str]] = []
+        for indices in self.dev_source.plan(0):
+            batch, examples = self.dev_source.load(indices, 0)
+            if not examples:
+                continue
+            logits, lengths, values = self.dev_step(*batch)
+            losses += values.numpy().tolist()
+            hypotheses = greedy_batch(logits.numpy(), lengths.numpy(), self.alphabet)
+            texts += [(e.utterance.id, e.text, hypothesis) for e, hypothesis in zip(examples, hypotheses)]
+        if not texts:
+            raise DataError(
+                f"not one dev utterance could be read; the first: {next(iter(self.dev_source.problems.values()))}"
+            )
+        scores = score([reference for _, reference, _ in texts], [hypothesis for *_, hypothesis in texts])
+        return float(np.mean(losses)), scores, sorted(texts)

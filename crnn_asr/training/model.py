@@ -1,0 +1,123 @@
+"""The network: Conv2D blocks, a projection, a stack of BiLSTMs, logits. An utterance's padding never reaches it.
+
+Convolutions see zeros beyond the true end, batch norm counts true frames only, the backward LSTM starts at the true
+end. So an utterance gives the same logits alone and inside any batch, and the same training statistics.
+"""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from crnn_asr.config import ModelConfig
+from crnn_asr.training.bilstm import BiLSTM
+
+Tensor = Any
+EPSILON = 1e-3
+
+
+def frame_mask(lengths: Tensor, frames: Tensor, rank: int) -> Tensor:
+    """1.0 for true frames and 0.0 for padding, shape (B, T, 1, …) of the given rank."""
+    mask = tf.sequence_mask(lengths, frames, tf.float32)
+    return tf.reshape(mask, tf.concat([tf.shape(mask), tf.ones(rank - 2, tf.int32)], 0))
+
+
+def dropout(x: Tensor, rate: float, seed: Tensor) -> Tensor:
+    """Dropout that is a function of its seed (2,), so that a resumed run draws the same masks."""
+    return tf.nn.experimental.stateless_dropout(x, rate, seed, rng_alg="philox") if rate else x
+
+
+class MaskedBatchNorm(keras.layers.Layer):
+    """Batch norm over the last axis whose statistics ignore padding (Ioffe & Szegedy 2015)."""
+
+    momentum = 0.99
+
+    def build(self, shape: Any, *_: Any) -> None:
+        width = (shape[-1],)
+        self.gamma = self.add_weight(name="gamma", shape=width, initializer="ones")
+        self.beta = self.add_weight(name="beta", shape=width, initializer="zeros")
+        self.mean = self.add_weight(name="mean", shape=width, initializer="zeros", trainable=False)
+        self.variance = self.add_weight(name="variance", shape=width, initializer="ones", trainable=False)
+
+    def call(self, x: Tensor, mask: Tensor, training: bool = False) -> Tensor:
+        """Normalize x (B, T, F, C) with mask (B, T, 1, 1)."""
+        if training:
+            axes = list(range(len(x.shape) - 1))
+            count = tf.reduce_sum(mask) * tf.cast(tf.shape(x)[2], tf.float32)
+            mean = tf.reduce_sum(x * mask, axes) / count
+            variance = tf.reduce_sum(tf.square(x - mean) * mask, axes) / count
+            for average, value in ((self.mean, mean), (self.variance, variance)):
+                average.assign(self.momentum * average + (1 - self.momentum) * tf.stop_gradient(value))
+        else:
+            mean, variance = tf.convert_to_tensor(self.mean), tf.convert_to_tensor(self.variance)
+        scale = self.gamma * tf.math.rsqrt(variance + EPSILON)
+        return x * scale + (self.beta - mean * scale)
+
+
+class CRNN(keras.Model):
+    """The recogniser as it is trained. Its weights in stock Keras layers: `crnn_asr.training.keras_file`."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.settings = c = config
+        self.convs = [
+            keras.layers.Conv2D(filters, 3, strides, padding="valid", use_bias=False, name=f"conv{i}")
+            for i, (filters, strides) in enumerate(zip(c.conv_filters, c.conv_strides))
+        ]
+        self.batch_norms = [MaskedBatchNorm(name=f"batch_norm{i}") for i in range(len(self.convs))]
+        self.projection = keras.layers.Dense(c.projection_units, name="projection")
+        self.lstms = [BiLSTM(c.lstm_units, name=f"lstm{i}") for i in range(c.lstm_layers)]
+        self.norms = [keras.layers.LayerNormalization(epsilon=EPSILON, name=f"norm{i}") for i in range(c.lstm_layers)]
+        self.output_layer = keras.layers.Dense(c.num_symbols, name="logits")
+        self.build()
+
+    def build(self, *_: Any) -> None:
+        c = self.settings
+        channels = (1, *c.conv_filters)
+        for i, (conv, norm) in enumerate(zip(self.convs, self.batch_norms)):
+            conv.build((None, None, None, channels[i]))
+            norm.build((None, None, None, channels[i + 1]))
+        self.projection.build((None, None, c.conv_bins * channels[-1]))
+        for i, (lstm, norm) in enumerate(zip(self.lstms, self.norms)):
+            lstm.build((None, None, 2 * c.lstm_units if i else c.projection_units))
+            norm.build((None, None, 2 * c.lstm_units))
+        self.output_layer.build((None, None, 2 * c.lstm_units))
+        self.built = True
+
+    def call(self, inputs: tuple[Tensor, Tensor], training: bool = False, seed: Tensor | None = None) -> Tensor:
+        """Logits of a padded batch.
+
+        Args:
+            inputs: features (B, T, F) float32 and feature_lengths (B,) int32.
+            training: batch statistics and dropout.
+            seed: (2,) int32, what the dropout masks are drawn from; needed in training where there is dropout.
+
+        Returns:
+            Logits (B, ceil(T / time reduction), V); the true lengths are `settings.output_length(feature_lengths)`.
+        """
+        x, lengths = inputs
+        rate = self.settings.dropout if training else 0.0
+        x = tf.expand_dims(x, -1)
+        x = tf.where(frame_mask(lengths, tf.shape(x)[1], 4) > 0, x, 0.0)  # whatever the padding holds, NaN too
+        for conv, norm, (stride, _) in zip(self.convs, self.batch_norms, self.settings.conv_strides):
+            x = conv(tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]))
+            lengths = (lengths + stride - 1) // stride
+            mask = frame_mask(lengths, tf.shape(x)[1], 4)
+            x = tf.nn.relu(norm(x, mask, training=training)) * mask
+        shape = tf.shape(x)
+        x = tf.reshape(x, (shape[0], shape[1], self.settings.conv_bins * self.settings.conv_filters[-1]))
+        x = tf.nn.relu(self.projection(x))
+        for i, (lstm, norm) in enumerate(zip(self.lstms, self.norms)):
+            x = norm(lstm(dropout(x, rate, seed + tf.constant([i, 0])) if rate else x, lengths))
+        return self.output_layer(dropout(x, rate, seed + tf.constant([len(self.lstms), 0])) if rate else x)
+
+    def export_weights(self) -> dict[str, NDArray[np.float32]]:
+        """All weights by the names that `crnn_asr.export` reads, float32."""
+        layers: list[tuple[str, Any]] = [("projection", self.projection), ("output", self.output_layer)]
+        for i, (conv, norm) in enumerate(zip(self.convs, self.batch_norms)):
+            layers += [(f"conv{i}", conv), (f"conv{i}", norm)]
+        for i, (lstm, norm) in enumerate(zip(self.lstms, self.norms)):
+            layers += [(f"lstm{i}", lstm), (f"norm{i}", norm)]
+        return {f"{name}.{w.name}": np.asarray(w, np.float32) for name, layer in layers for w in layer.weights}

@@ -1,0 +1,116 @@
+"""A run directory: what it holds, under which names, and how it is read back."""
+
+import importlib.metadata
+import json
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crnn_asr.config import RunConfig, load_config
+from crnn_asr.corpus.manifest import Problem
+from crnn_asr.errors import ModelError
+from crnn_asr.files import write_text
+
+PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "librosa", "soundfile", "soxr")
+
+
+class RunDirectory:
+    """Paths of a run. Making one touches nothing on the disk."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.config = root / "config.json"
+        self.environment = root / "environment.json"
+        self.metrics = root / "metrics.jsonl"
+        self.skipped = root / "skipped.jsonl"
+        self.predictions = root / "predictions.txt"
+        self.curves = root / "curves.png"
+        self.summary = root / "summary.json"
+        self.keras_model = root / "model.keras"
+        self.last = root / "checkpoints" / "last.npz"
+        self.best = root / "checkpoints" / "best.npz"
+
+    def exists(self) -> bool:
+        return self.config.is_file()
+
+    def clear(self) -> None:
+        """Remove what an earlier run wrote here, and nothing else."""
+        for path in vars(self).values():
+            if path != self.root:
+                path.unlink(missing_ok=True)
+        for path in self.root.glob("model.*.tflite"):
+            path.unlink()
+
+    def load_config(self) -> RunConfig:
+        """The run's configuration; a sentence where there is no run."""
+        if not self.root.is_dir():
+            raise FileNotFoundError(
+                f"no run directory at {self.root}; train one with scripts/train.py --out {self.root}"
+            )
+        if not self.exists():
+            raise ModelError(f"{self.root} is not a run directory (no config.json); expected one that train.py wrote")
+        return load_config(RunConfig, self.config)
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """One dictionary an epoch."""
+        if not self.metrics.is_file():
+            return []
+        return [json.loads(line) for line in self.metrics.read_text(encoding="utf-8").splitlines()]
+
+    def write_metrics(self, rows: list[dict[str, Any]]) -> None:
+        write_text(self.metrics, "".join(json.dumps(row) + "\n" for row in rows))
+
+    def write_skipped(self, problems: list[Problem]) -> None:
+        rows = ({"where": problem.where, "reason": problem.reason} for problem in problems)
+        write_text(self.skipped, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+    def write_environment(self) -> None:
+        write_text(self.environment, json.dumps(environment(), indent=2) + "\n")
+
+
+def environment() -> dict[str, Any]:
+    """What the run is trained on: versions, devices, and the commit where there is one."""
+    import tensorflow as tf
+
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        commit = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        commit = ""
+    return {
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "devices": [device.name for device in tf.config.list_physical_devices()],
+        "git_commit": commit,
+        "command": sys.argv,
+    }
+
+
+def load_model(root: Path) -> tuple[RunConfig, Any]:
+    """The configuration of a run, and its `CRNN` with the best weights.
+
+    Raises:
+        ModelError: not a run directory, no checkpoint yet, or one of another architecture.
+    """
+    from crnn_asr.training.checkpoint import load_checkpoint
+    from crnn_asr.training.model import CRNN
+
+    run = RunDirectory(root)
+    config = run.load_config()
+    if not run.best.is_file():
+        raise ModelError(f"{root} has no best checkpoint yet; let scripts/train.py --resume finish an epoch first")
+    model = CRNN(config.model)
+    load_checkpoint(run.best, model.weights)
+    return config, model
+
+
+def load_run(root: Path) -> tuple[RunConfig, dict[str, NDArray[np.float32]]]:
+    """The configuration and the best weights of a run, by the names of `CRNN.export_weights`."""
+    config, model = load_model(root)
+    return config, model.export_weights()

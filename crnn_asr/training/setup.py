@@ -1,0 +1,114 @@
+"""From manifests and a configuration to what the loop needs: alphabet, examples, sources of batches."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from crnn_asr.audio.augment import Augmenter
+from crnn_asr.config import RunConfig
+from crnn_asr.corpus.manifest import Problem, Utterance, read_manifest
+from crnn_asr.errors import DataError
+from crnn_asr.text.alphabet import ENGLISH, Alphabet
+from crnn_asr.text.normalize import normalize
+from crnn_asr.training.batches import BatchSource, select_examples
+
+HELD_OUT = 20  # where no dev manifest is given, one speaker (or utterance) of so many becomes dev
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A completed configuration and its data. `failed` are faults of the input, `skipped` what the limits leave out."""
+
+    config: RunConfig
+    train: BatchSource
+    dev: BatchSource
+    failed: tuple[Problem, ...]
+    skipped: tuple[Problem, ...]
+
+
+def prepare(config: RunConfig, alphabet: str) -> Setup:
+    """Read the manifests that `config` names and choose what can be trained on.
+
+    Args:
+        config: as wanted; an empty alphabet is filled in.
+        alphabet: "auto" (every character of the normalised training text), "english", or the characters themselves.
+
+    Raises:
+        DataError: a manifest without a good line, or nothing left to train on.
+    """
+    train, failed = _read(config.train_manifests)
+    if config.dev_manifest:
+        dev, dev_failed = _read([config.dev_manifest])
+        failed += dev_failed
+    else:
+        train, dev = hold_out(train)
+    if not config.alphabet:
+        config = replace(config, alphabet=choose_alphabet(alphabet, train, config))
+    symbols = Alphabet(config.alphabet)
+    config = replace(config, model=replace(config.model, num_symbols=symbols.num_symbols))
+    examples, skipped = select_examples(train, config, symbols)
+    dev_examples, dev_skipped = select_examples(dev, config, symbols)
+    for name, kept, left_out in (("training", examples, skipped), ("dev", dev_examples, dev_skipped)):
+        if not kept:
+            reason = f"; the first: {(left_out + failed)[0]}" if left_out + failed else ""
+            raise DataError(f"not one {name} utterance can be used{reason}")
+    augmenter = Augmenter(
+        config.augment,
+        config.features.sample_rate_hz,
+        noise_files=_audio_files(config.noise_dir),
+        room_files=_audio_files(config.rooms_dir),
+    )
+    return Setup(
+        config,
+        BatchSource(examples, config, augmenter),
+        BatchSource(dev_examples, config),
+        tuple(failed),
+        tuple(skipped + dev_skipped),
+    )
+
+
+def _read(manifests: Sequence[str]) -> tuple[list[Utterance], list[Problem]]:
+    utterances: list[Utterance] = []
+    problems: list[Problem] = []
+    for manifest in manifests:
+        found, bad_lines = read_manifest(Path(manifest))
+        problems += bad_lines
+        for utterance in found:
+            if utterance.audio_path.is_file():
+                utterances.append(utterance)
+            else:
+                problems.append(Problem(f"{manifest}: {utterance.id}", f"no audio file at {utterance.audio_path}"))
+    return utterances, problems
+
+
+def hold_out(utterances: Sequence[Utterance]) -> tuple[list[Utterance], list[Utterance]]:
+    """Split off a dev set: whole speakers where there are at least five, else every twentieth utterance."""
+    speakers = sorted({utterance.speaker for utterance in utterances})
+    if len(speakers) >= 5:
+        chosen = set(speakers[:: max(2, min(HELD_OUT, len(speakers) // 2))])
+        dev = [utterance for utterance in utterances if utterance.speaker in chosen]
+        train = [utterance for utterance in utterances if utterance.speaker not in chosen]
+        return train, dev
+    dev = list(utterances[::HELD_OUT])
+    return [utterance for number, utterance in enumerate(utterances) if number % HELD_OUT], dev
+
+
+def choose_alphabet(wish: str, utterances: Sequence[Utterance], config: RunConfig) -> tuple[str, ...]:
+    """The symbols that `prepare`'s argument asks for."""
+    if wish == "english":
+        return ENGLISH
+    if wish == "auto":
+        return Alphabet.from_texts(normalize(utterance.text, config.text) for utterance in utterances).symbols
+    return Alphabet(tuple(wish)).symbols
+
+
+def _audio_files(folder: str) -> tuple[Path, ...]:
+    if not folder:
+        return ()
+    if not Path(folder).is_dir():
+        raise FileNotFoundError(f"no folder at {folder}; expected one with audio files")
+    suffixes = {".wav", ".flac", ".ogg", ".mp3", ".sph"}
+    files = tuple(sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in suffixes))
+    if not files:
+        raise DataError(f"{folder}: expected audio files ({', '.join(sorted(suffixes))}), found none")
+    return files
