@@ -3,6 +3,7 @@
 Formats are told by content, never by name: wav, FLAC, Ogg, MP3, NIST SPHERE and whatever else libsndfile knows.
 """
 
+import io
 import os
 import shutil
 import threading
@@ -102,6 +103,7 @@ def write_audio(path: str | Path, samples: Samples, sample_rate_hz: int) -> None
 
     Raises:
         AudioError: a name that ends in neither .wav nor .flac, or samples that are not finite.
+        OSError: no space, no permission.
     """
     path = Path(path)
     kind = {".wav": "WAV", ".flac": "FLAC"}.get(path.suffix.lower())
@@ -109,8 +111,10 @@ def write_audio(path: str | Path, samples: Samples, sample_rate_hz: int) -> None
         raise AudioError(f"{path}: expected a name that ends in .wav or .flac, got {path.suffix or 'no suffix'!r}")
     _require_finite(str(path), samples)
     pcm = np.clip(np.rint(samples * np.float32(32_768)), -32_768, 32_767).astype(np.int16)
+    encoded = io.BytesIO()  # written by Python, which says why it cannot; libsndfile says "system error"
+    soundfile.write(encoded, pcm, sample_rate_hz, subtype="PCM_16", format=kind)
     with replacing(path) as partial:
-        soundfile.write(partial, pcm, sample_rate_hz, subtype="PCM_16", format=kind)
+        partial.write_bytes(encoded.getbuffer())
 
 
 class _Stream(soundfile.SoundFile):  # type: ignore[misc]

@@ -87,7 +87,7 @@ def _read_set(root: Path, name: str) -> tuple[list[PurePosixPath], dict[str, str
 def _lines(path: Path) -> list[tuple[int, str]]:
     """Numbered lines without blank ones."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: expected a text file in UTF-8, got other bytes") from error
     return [(number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()]

@@ -17,7 +17,7 @@ from crnn_asr.console import describe
 from crnn_asr.corpus.manifest import Problem, Utterance, write_manifest
 from crnn_asr.corpus.parallel import map_in_processes
 from crnn_asr.corpus.record import Entry, read_record, record_line, stamp
-from crnn_asr.files import write_text
+from crnn_asr.files import naming, write_text
 
 SAMPLE_RATE_HZ = 16_000
 AUDIO_FORMATS = ("wav", "flac")  # what a corpus can be converted to; both hold 16-bit PCM
@@ -113,7 +113,7 @@ def _convert(
     waiting = [item for item in recordings if item.target not in lengths]
     reasons: dict[Path, str] = {}
     progress(len(lengths), len(recordings))
-    with record.open("a", encoding="utf-8") as lines:
+    with naming(record), record.open("a", encoding="utf-8") as lines:
         for item, result in zip(waiting, map_in_processes(_convert_one, waiting, jobs, crashed=CRASHED)):
             if isinstance(result, Entry):
                 lengths[item.target] = result.num_samples

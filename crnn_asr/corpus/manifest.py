@@ -45,7 +45,7 @@ def read_manifest(path: Path) -> tuple[list[Utterance], list[Problem]]:
     """
     utterances, problems = [], []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # splitlines breaks at U+2028, which JSON may hold
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: expected a JSONL manifest in UTF-8, got other bytes; is it an audio file?") from error
     for number, line in enumerate(lines, start=1):

@@ -38,7 +38,7 @@ def read_record(path: Path) -> dict[str, Entry]:
     """The last entry of each target, by name; a line that a killed run left half written counts for nothing."""
     entries: dict[str, Entry] = {}
     if path.exists():
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
             try:
                 values: dict[str, Any] = json.loads(line)
                 name = values.pop("target_file")
@@ -50,4 +50,4 @@ def read_record(path: Path) -> dict[str, Entry]:
 
 def record_line(target_file: str, entry: Entry) -> str:
     # It begins with a line break, so that it stands apart from what a killed run left half written.
-    return "\n" + json.dumps({"target_file": target_file, **vars(entry)}, ensure_ascii=False)
+    return "\n" + json.dumps({"target_file": target_file, **vars(entry)})
