@@ -45,27 +45,22 @@ def describe(error: BaseException) -> str:
 
 def positive_int(text: str) -> int:
     """An argparse type: a whole number of at least 1."""
+    return _int_from(text, 1)
+
+
+def non_negative_int(text: str) -> int:
+    """An argparse type: a whole number of at least 0."""
+    return _int_from(text, 0)
+
+
+def _int_from(text: str, low: int) -> int:
     try:
         value = int(text)
     except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+        value = low - 1
+    if value < low:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least {low}, got {text!r}")
     return value
-
-
-@contextmanager
-def progress_bar(description: str, unit: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar on stderr and give the callback (done, total) that moves it; "B" as unit counts in kB, MB, GB."""
-    from tqdm import tqdm
-
-    with tqdm(desc=description, unit=unit, unit_scale=unit == "B", dynamic_ncols=True) as bar:
-
-        def move(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        yield move
 
 
 def positive_float(text: str) -> float:
