@@ -1,0 +1,84 @@
+"""Speak a corpus with espeak-ng: sentences of a phrase grammar, by voices that differ in train, dev and test.
+
+It is written as LibriSpeech is, for convert_librispeech.py --source OUT/LibriSpeech.
+"""
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from crnn_asr.console import OK, positive_int, run
+from crnn_asr.corpus.grammar_parser import read_grammar
+from crnn_asr.corpus.synthesize import DEV, ENGLISH_ACCENTS, TEST, TRAIN, recording_conditions, synthesize
+
+GRAMMARS = Path(__file__).resolve().parents[1] / "data" / "grammars"
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    what = parser.add_argument_group("what is said")
+    what.add_argument(
+        "--grammar",
+        type=Path,
+        default=GRAMMARS / "digits_and_commands.txt",
+        metavar="FILE",
+        help="phrase grammar; data/grammars/ has two, which explain the format (default: digits_and_commands.txt)",
+    )
+    what.add_argument("--train", type=int, default=2_000, metavar="N", help="utterances; 0 is none (default: 2000)")
+    what.add_argument("--dev", type=int, default=100, metavar="N", help="utterances; 0 is none (default: 100)")
+    what.add_argument("--test", type=int, default=200, metavar="N", help="utterances; 0 is none (default: 200)")
+    how = parser.add_argument_group("how it sounds")
+    how.add_argument(
+        "--languages",
+        nargs="+",
+        default=ENGLISH_ACCENTS,
+        metavar="NAME",
+        help="languages or accents of espeak-ng, such as az or en-us (default: eight accents of English)",
+    )
+    how.add_argument("--rooms", type=float, default=0.3, metavar="P", help="part in a room, 0 is off (default: 0.3)")
+    how.add_argument("--noise", type=float, default=0.3, metavar="P", help="part with noise, 0 is off (default: 0.3)")
+    how.add_argument("--seed", type=int, default=0, help="of everything that is drawn, from 0 (default: 0)")
+    output = parser.add_argument_group("where it goes")
+    output.add_argument(
+        "--out",
+        type=Path,
+        default=Path("data/raw/synthetic"),
+        metavar="DIR",
+        help="folder in which LibriSpeech/ is made (default: data/raw/synthetic)",
+    )
+    output.add_argument("--force", action="store_true", help="replace what an earlier run made there (default: off)")
+    output.add_argument(
+        "--jobs", type=positive_int, default=os.cpu_count() or 1, metavar="N", help="processes (default: one a core)"
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
+    grammar = read_grammar(args.grammar)
+    with tqdm(total=args.train + args.dev + args.test, unit=" utterances", desc="speaking") as bar:
+        subsets = synthesize(
+            grammar,
+            args.out,
+            {TRAIN: args.train, DEV: args.dev, TEST: args.test},
+            languages=args.languages,
+            conditions=recording_conditions(args.rooms, args.noise),
+            seed=args.seed,
+            jobs=args.jobs,
+            force=args.force,
+            progress=lambda done, _: bar.update(done - bar.n),
+        )
+    for subset in subsets:
+        known = "" if subset.name == TRAIN else f", {subset.num_known} of the sentences are in {TRAIN} too"
+        print(
+            f"{args.out / 'LibriSpeech' / subset.name}: {subset.num_utterances} utterances, "
+            f"{subset.num_speakers} voices, {subset.duration_s / 3600:.2f} h{known}"
+        )
+    return OK
+
+
+if __name__ == "__main__":
+    run(main)
