@@ -225,7 +225,9 @@ class RunConfig:
 
     def without_augmentation(self) -> "RunConfig":
         """The same run on the recordings as they are: every probability and every mask off."""
-        off = {item.name: 0.0 for item in dataclasses.fields(AugmentConfig) if item.name.endswith("_probability")}
+        off: dict[str, Any] = {
+            item.name: 0.0 for item in dataclasses.fields(AugmentConfig) if item.name.endswith("_probability")
+        }
         return dataclasses.replace(
             self,
             augment=dataclasses.replace(self.augment, **off),

@@ -72,3 +72,20 @@ def positive_float(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
     return value
+
+
+@contextmanager
+def progress_bar(description: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on stderr, if that is a terminal, and give the callback (done, total) that moves it.
+
+    With the unit "B" it counts in kB, MB, GB.
+    """
+    from tqdm import tqdm
+
+    with tqdm(desc=description, unit=unit, unit_scale=unit == "B", dynamic_ncols=True, disable=None) as bar:
+
+        def move(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield move

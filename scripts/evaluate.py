@@ -6,10 +6,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from crnn_asr.console import FAILED, OK, complain, run
+from crnn_asr.console import FAILED, OK, complain, non_negative_int, progress_bar, run
 from crnn_asr.corpus.manifest import read_manifest
 from crnn_asr.files import write_text
-from crnn_asr.inference.evaluation import Evaluation, Model, evaluate
+from crnn_asr.inference.evaluation import Evaluation, evaluate
 from crnn_asr.text.alphabet import Alphabet
 
 
@@ -18,7 +18,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("model", type=Path, help="a run directory, a .keras or a .tflite file")
     parser.add_argument("manifest", type=Path, help="JSONL manifest with the transcripts")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all results there (default: off)")
-    parser.add_argument("--worst", type=int, default=5, metavar="N", help="utterances to show; 0 is off (default: 5)")
+    parser.add_argument(
+        "--worst", type=non_negative_int, default=5, metavar="N", help="utterances to show; 0 is off (default: 5)"
+    )
     return parser.parse_args(argv)
 
 
@@ -34,18 +36,6 @@ def open_any(path: Path):  # type: ignore[no-untyped-def]
 
     config, model = open_model(path)
     return config.features, config.text, Alphabet(config.alphabet), model
-
-
-def with_progress(model: Model, total: int) -> Model:
-    from tqdm import tqdm
-
-    bar = tqdm(total=total, unit="utterance", leave=False, disable=None)
-
-    def counted(features):  # type: ignore[no-untyped-def]
-        bar.update()
-        return model(features)
-
-    return counted
 
 
 def show(result: Evaluation, worst: int) -> None:
@@ -71,7 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     utterances, bad_lines = read_manifest(args.manifest)
     features, text, alphabet, model = open_any(args.model)
-    result = evaluate(with_progress(model, len(utterances)), features, text, alphabet, utterances)
+    with progress_bar("evaluate", "utterance") as move:
+        result = evaluate(model, features, text, alphabet, utterances, move)
     problems = [*bad_lines, *result.problems]
     for problem in problems:
         complain(problem)

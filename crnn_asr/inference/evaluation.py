@@ -1,7 +1,7 @@
 """A model against a manifest: corpus error rates, speed, and every utterance with what was heard."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -75,16 +75,28 @@ class Evaluation:
 
 
 def evaluate(
-    model: Model, features: FeatureConfig, text: TextConfig, alphabet: Alphabet, utterances: Iterable[Utterance]
+    model: Model,
+    features: FeatureConfig,
+    text: TextConfig,
+    alphabet: Alphabet,
+    utterances: Sequence[Utterance],
+    progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> Evaluation:
     """Transcribe every utterance greedily and score the whole; unreadable ones are left out and named.
+
+    Args:
+        model: from normalised features (T, F) to logits (T', V).
+        features, text, alphabet: what the model was trained with.
+        utterances: of a manifest.
+        progress: called with (done, total) after each.
 
     Raises:
         DataError: not one utterance could be read.
     """
     heard, problems = [], []
     duration_s = seconds = 0.0
-    for utterance in utterances:
+    for number, utterance in enumerate(utterances):
+        progress(number, len(utterances))
         try:
             samples = read_audio(utterance.audio_path, features.sample_rate_hz)
             start = time.perf_counter()
