@@ -17,8 +17,8 @@ def normalize(text: str, config: TextConfig) -> str:
         >>> normalize("Don\u2019t  STOP, now!", TextConfig())
         "don't stop now"
     """
+    text = _change_case(unicodedata.normalize("NFC", text), config)
     text = unicodedata.normalize("NFC", text).translate(_APOSTROPHES)
-    text = unicodedata.normalize("NFC", _change_case(text, config))
     text = "".join(" " if _is_punctuation(character) else character for character in text)
     words = (word if any(map(str.isalnum, word)) else "" for word in text.split())
     return " ".join(word for word in words if word)
