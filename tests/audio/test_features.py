@@ -1,0 +1,140 @@
+"""The front end against librosa's, and its one length formula against the arrays it makes."""
+
+from pathlib import Path
+
+import librosa
+import numpy as np
+import pytest
+
+from crnn_asr.audio.features import compute_features, log_mel, mel_triangles, normalize_features
+from crnn_asr.audio.read import read_audio
+from crnn_asr.config import FeatureConfig
+from crnn_asr.errors import AudioError
+
+CONFIGS = [
+    FeatureConfig(),
+    FeatureConfig(num_mels=40, low_hz=0, window_ms=32),
+    FeatureConfig(sample_rate_hz=8_000, high_hz=4_000, fft_size=256, num_mels=40),
+    FeatureConfig(num_mels=64, low_hz=80, high_hz=7_600, fft_size=1024, hop_ms=12.5),
+]
+
+
+def oracle(samples: np.ndarray, config: FeatureConfig) -> np.ndarray:
+    """librosa centers the window in the FFT, so padding both sides by half the difference gives our frames."""
+    padding = (config.fft_size - config.window_samples) // 2
+    power = librosa.feature.melspectrogram(
+        y=np.pad(samples, padding),
+        sr=config.sample_rate_hz,
+        n_fft=config.fft_size,
+        hop_length=config.hop_samples,
+        win_length=config.window_samples,
+        window="hann",
+        center=False,
+        power=2,
+        n_mels=config.num_mels,
+        fmin=config.low_hz,
+        fmax=config.high_hz,
+        htk=True,
+        norm=None,
+    )
+    return np.log(power.T + config.log_floor)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_values_are_librosas(config: FeatureConfig, rng: np.random.Generator) -> None:
+    times_s = np.arange(3 * config.sample_rate_hz) / config.sample_rate_hz
+    samples = (0.3 * np.sin(2 * np.pi * 300 * times_s**2) + rng.normal(0, 0.05, len(times_s))).astype(np.float32)
+    features = log_mel(samples, config)
+    assert features.dtype == np.float32
+    np.testing.assert_allclose(features, oracle(samples, config), atol=1e-4)
+
+
+@pytest.mark.realdata
+def test_values_are_librosas_on_speech(shared_data: Path) -> None:
+    """librosa's FFT is in float64; ours rounds relative to the strongest bin, which shows in a few of the weakest."""
+    for path in sorted(shared_data.glob("LibriSpeech/**/*.flac"))[::100]:
+        samples = read_audio(path)
+        difference = np.abs(log_mel(samples, CONFIGS[0]) - oracle(samples, CONFIGS[0]))
+        assert np.mean(difference > 1e-4) < 1e-4
+        assert difference.max() < 1e-3
+
+
+def test_triangles_are_librosas_and_none_is_empty() -> None:
+    config = FeatureConfig()
+    expected = librosa.filters.mel(sr=16_000, n_fft=512, n_mels=80, fmin=20, fmax=8_000, htk=True, norm=None)
+    np.testing.assert_allclose(mel_triangles(config), expected.T, atol=1e-5)
+    assert mel_triangles(config).max(axis=0).min() > 0.4
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_one_formula_for_the_number_of_frames(config: FeatureConfig) -> None:
+    window, hop = config.window_samples, config.hop_samples
+    lengths = [0, 1, hop, window - 1, window, window + 1, window + hop - 1, window + hop]
+    for length in [*lengths, *range(255 * hop + window - 2, 255 * hop + window + 2), 512 * hop + window, 48_017]:
+        frames = log_mel(np.zeros(length, np.float32), config)
+        assert frames.shape == (config.num_frames(length), config.num_mels)
+        if length >= window:
+            assert len(frames) == oracle(np.zeros(length, np.float32), config).shape[0]
+
+
+def test_blocks_do_not_show(rng: np.random.Generator) -> None:
+    """A frame depends on its own window only, wherever it stands."""
+    config = FeatureConfig()
+    samples = rng.normal(0, 0.1, 700 * 160).astype(np.float32)
+    whole = log_mel(samples, config)
+    for frame in (0, 255, 256, 511, 600):
+        alone = log_mel(samples[frame * 160 : frame * 160 + 400], config)
+        np.testing.assert_allclose(whole[frame], alone[0], atol=1e-5)
+
+
+def test_normalized_mean_and_variance(rng: np.random.Generator) -> None:
+    features = rng.normal(-7, [0.5, 1, 3], (500, 3)).astype(np.float32)
+    normalized = normalize_features(features)
+    assert normalized.dtype == np.float32
+    np.testing.assert_allclose(normalized.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(normalized.std(axis=0), 1, atol=1e-3)
+    hand = normalize_features(np.array([[1, 5], [3, 5]], np.float32))
+    np.testing.assert_allclose(hand, [[-1, 0], [1, 0]], atol=1e-4)
+
+
+def test_normalization_of_long_recordings_is_exact() -> None:
+    """Sums of 400 000 values near -13.8 in float32 would drift."""
+    features = np.full((400_000, 1), np.log(np.float32(1e-6)))
+    features[::2] += 1
+    np.testing.assert_allclose(np.abs(normalize_features(features)), 1, atol=1e-4)
+
+
+@pytest.mark.parametrize("length", [400, 401, 16_000, 160_000])
+@pytest.mark.parametrize("value", [0.0, 0.25])
+def test_constant_signals_are_finite_and_quiet(length: int, value: float) -> None:
+    features = compute_features(np.full(length, value, np.float32), FeatureConfig())
+    assert np.abs(features).max() < 0.05
+
+
+def test_loudness_does_not_matter(rng: np.random.Generator) -> None:
+    samples = rng.normal(0, 0.05, 32_000).astype(np.float32)
+    loud, soft = (compute_features(samples * np.float32(gain), FeatureConfig()) for gain in (1, 0.25))
+    assert np.abs(loud - soft).mean() < 1e-3
+
+
+def test_other_precisions(rng: np.random.Generator) -> None:
+    samples = rng.normal(0, 0.1, 8_000)
+    features = compute_features(samples, FeatureConfig())
+    assert features.dtype == np.float32
+    np.testing.assert_array_equal(features, compute_features(samples.astype(np.float32), FeatureConfig()))
+
+
+@pytest.mark.parametrize(
+    ("samples", "message"),
+    [
+        (np.zeros(0, np.float32), r"at least 400 samples \(25 ms\), got 0"),
+        (np.zeros(1, np.float32), r"at least 400 samples \(25 ms\), got 1"),
+        (np.zeros(399, np.float32), "got 399"),
+        (np.zeros((800, 2), np.float32), r"shape \(N,\).*float32 of shape \(800, 2\)"),
+        (np.zeros(800, np.int16), "got int16 .*divide 16-bit integers by 32768"),
+        (np.full(800, np.nan, np.float32), "expected finite samples"),
+    ],
+)
+def test_refusals(samples: np.ndarray, message: str) -> None:
+    with pytest.raises(AudioError, match=message):
+        compute_features(samples, FeatureConfig())
