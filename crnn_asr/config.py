@@ -5,6 +5,7 @@ Shape legend, used everywhere: B batch, T frames, F mel bins, U label length, V 
 
 import dataclasses
 import json
+import math
 import types
 import typing
 from dataclasses import dataclass, field
@@ -20,6 +21,14 @@ Range = tuple[float, float]
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise ModelError(message)
+
+
+def _require_finite(config: Any) -> None:
+    for item in dataclasses.fields(config):
+        value = getattr(config, item.name)
+        numbers = value if isinstance(value, tuple) else (value,)
+        good = all(math.isfinite(number) for number in numbers if isinstance(number, float))
+        _require(good, f"{item.name} must be finite, got {value}")
 
 
 def _require_range(name: str, value: Range, low: float = float("-inf")) -> None:
@@ -44,6 +53,7 @@ class FeatureConfig:
     log_floor: float = 1e-6  # added to the mel power before the logarithm, for samples in [-1, 1]
 
     def __post_init__(self) -> None:
+        _require_finite(self)
         _require(self.hop_samples >= 1, f"hop_ms must be at least one sample, got {self.hop_ms} ms")
         _require(
             self.hop_samples <= self.window_samples <= self.fft_size,
@@ -129,6 +139,8 @@ class TextConfig:
 
     def __post_init__(self) -> None:
         _require(self.casing in ("lower", "upper", "keep"), f"casing must be lower, upper or keep, got {self.casing!r}")
+        code = self.language.isalpha() and self.language.islower() and len(self.language) in (2, 3)
+        _require(code, f"language must be a lower-case code such as en or az, got {self.language!r}")
 
 
 @dataclass(frozen=True)
@@ -151,6 +163,7 @@ class AugmentConfig:
     gain_db: Range = (-10.0, 6.0)
 
     def __post_init__(self) -> None:
+        _require_finite(self)
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
             if item.name.endswith("_probability"):
@@ -195,13 +208,17 @@ class TrainingConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        _require_finite(self)
         _require(self.epochs >= 1, f"epochs must be at least 1, got {self.epochs}")
         _require(self.batch_frames >= 1, f"batch_frames must be at least 1, got {self.batch_frames}")
-        _require(self.max_batch_utterances >= 1, "max_batch_utterances must be at least 1")
+        _require(
+            self.max_batch_utterances >= 1, f"max_batch_utterances must be at least 1, got {self.max_batch_utterances}"
+        )
         _require(self.learning_rate > 0, f"learning_rate must be positive, got {self.learning_rate}")
         _require(self.schedule in ("cosine", "plateau"), f"schedule must be cosine or plateau, got {self.schedule!r}")
         _require(self.clip_norm > 0, f"clip_norm must be positive, got {self.clip_norm}")
-        _require(min(self.warmup_steps, self.early_stopping_epochs) >= 0, "steps and patience must not be negative")
+        for name in ("warmup_steps", "weight_decay", "early_stopping_epochs", "checkpoint_every_s", "seed"):
+            _require(getattr(self, name) >= 0, f"{name} must not be negative, got {getattr(self, name)}")
         _require(self.plateau_patience >= 1, f"plateau_patience must be at least 1, got {self.plateau_patience}")
         _require_range("duration", (self.min_duration_s, self.max_duration_s), 0.0)
 
@@ -305,6 +322,7 @@ def _from_json(hint: Any, value: Any, where: str) -> Any:
         _require(len(kinds) == len(value), f"{where}: expected {len(kinds)} values, got {value!r}")
         return tuple(_from_json(kind, item, where) for kind, item in zip(kinds, value))
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        _require(abs(value) < 2**63, f"{where}: expected a number of ordinary size, got {str(value)[:20]}…")
         return float(value)
     _require(type(value) is hint, f"{where}: expected {hint.__name__}, got {value!r}")
     return value
@@ -318,5 +336,5 @@ def load_config(cls: type[Config], path: Path) -> Config:
     """Read a config file; every error names the file."""
     try:
         return from_dict(cls, json.loads(path.read_text(encoding="utf-8")), str(path))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise ModelError(f"{path} is not a JSON configuration: {error}") from error

@@ -1,0 +1,214 @@
+"""Configurations: what they refuse, what they compute, and the strict way to JSON and back."""
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from crnn_asr.config import (
+    PRESETS,
+    AugmentConfig,
+    FeatureConfig,
+    ModelConfig,
+    RunConfig,
+    SpecAugmentConfig,
+    TextConfig,
+    TrainingConfig,
+    from_dict,
+    load_config,
+    save_config,
+    to_dict,
+)
+from crnn_asr.errors import ModelError
+
+INVALID: list[tuple[type, dict[str, Any], str]] = [
+    (FeatureConfig, {"hop_ms": 0.0}, "hop_ms"),
+    (FeatureConfig, {"hop_ms": -10.0}, "hop_ms"),
+    (FeatureConfig, {"hop_ms": 26.0}, "hop <= window"),
+    (FeatureConfig, {"window_ms": 33.0}, "window <= FFT"),
+    (FeatureConfig, {"window_ms": math.inf}, "window_ms must be finite"),
+    (FeatureConfig, {"low_hz": -1.0}, "mel bands"),
+    (FeatureConfig, {"low_hz": 8_000.0}, "mel bands"),
+    (FeatureConfig, {"high_hz": 8_001.0}, "mel bands"),
+    (FeatureConfig, {"high_hz": math.nan}, "high_hz must be finite"),
+    (FeatureConfig, {"sample_rate_hz": 8_000}, "mel bands"),
+    (FeatureConfig, {"num_mels": 0}, "num_mels"),
+    (FeatureConfig, {"log_floor": 0.0}, "log_floor"),
+    (ModelConfig, {"conv_filters": (32,)}, "one stride per convolution"),
+    (ModelConfig, {"conv_filters": (), "conv_strides": ()}, "one stride per convolution"),
+    (ModelConfig, {"conv_filters": (32, 0)}, "size"),
+    (ModelConfig, {"num_mels": 0}, "size"),
+    (ModelConfig, {"projection_units": 0}, "size"),
+    (ModelConfig, {"lstm_layers": 0}, "size"),
+    (ModelConfig, {"lstm_units": -1}, "size"),
+    (ModelConfig, {"conv_strides": ((2, 2), (4, 1))}, "strides"),
+    (ModelConfig, {"conv_strides": ((2, 2), (0, 1))}, "strides"),
+    (ModelConfig, {"dropout": 1.0}, "dropout"),
+    (ModelConfig, {"dropout": -0.1}, "dropout"),
+    (ModelConfig, {"dropout": math.nan}, "dropout"),
+    (ModelConfig, {"num_symbols": 1}, "num_symbols"),
+    (TextConfig, {"casing": "title"}, "casing"),
+    (TextConfig, {"language": "AZ"}, "language"),
+    (TextConfig, {"language": ""}, "language"),
+    (AugmentConfig, {"noise_snr_db": (30.0, 5.0)}, "noise_snr_db"),
+    (AugmentConfig, {"gain_db": (-math.inf, 0.0)}, "gain_db must be finite"),
+    (AugmentConfig, {"speed_rate": (0.0, 1.1)}, "speed_rate"),
+    (AugmentConfig, {"reverb_decay_s": (math.nan, 1.0)}, "reverb_decay_s must be finite"),
+    (SpecAugmentConfig, {"num_frequency_masks": -1}, "negative"),
+    (SpecAugmentConfig, {"max_time_frames": -1}, "negative"),
+    (SpecAugmentConfig, {"max_time_share": 1.1}, "max_time_share"),
+    (TrainingConfig, {"epochs": 0}, "epochs"),
+    (TrainingConfig, {"batch_frames": 0}, "batch_frames"),
+    (TrainingConfig, {"max_batch_utterances": 0}, "max_batch_utterances"),
+    (TrainingConfig, {"learning_rate": 0.0}, "learning_rate"),
+    (TrainingConfig, {"learning_rate": math.inf}, "learning_rate must be finite"),
+    (TrainingConfig, {"warmup_steps": -1}, "warmup_steps"),
+    (TrainingConfig, {"schedule": "constant"}, "schedule"),
+    (TrainingConfig, {"plateau_patience": 0}, "plateau_patience"),
+    (TrainingConfig, {"weight_decay": -0.01}, "weight_decay"),
+    (TrainingConfig, {"clip_norm": 0.0}, "clip_norm"),
+    (TrainingConfig, {"early_stopping_epochs": -1}, "early_stopping_epochs"),
+    (TrainingConfig, {"checkpoint_every_s": -1.0}, "checkpoint_every_s"),
+    (TrainingConfig, {"min_duration_s": -0.1}, "duration"),
+    (TrainingConfig, {"min_duration_s": 31.0}, "duration"),
+    (TrainingConfig, {"seed": -1}, "seed"),
+]
+
+
+@pytest.mark.parametrize(("cls", "values", "message"), INVALID, ids=lambda value: str(value).replace("crnn_asr.", ""))
+def test_an_invalid_value_is_refused_and_named(cls: type, values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        cls(**values)
+
+
+@pytest.mark.parametrize("name", [f.name for f in dataclasses.fields(AugmentConfig) if "probability" in f.name])
+@pytest.mark.parametrize("value", [-0.01, 1.01, math.nan])
+def test_every_probability_is_checked(name: str, value: float) -> None:
+    with pytest.raises(ModelError, match=name):
+        AugmentConfig(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("cls", "values"),
+    [
+        (FeatureConfig, {"hop_ms": 25.0, "low_hz": 0.0, "num_mels": 1}),
+        (ModelConfig, {"dropout": 0.0, "num_symbols": 2, "conv_strides": ((3, 3), (1, 1))}),
+        (AugmentConfig, {"noise_probability": 0.0, "reverb_probability": 1.0, "gain_db": (-3.0, -3.0)}),
+        (SpecAugmentConfig, {"num_time_masks": 0, "max_time_share": 1.0}),
+        (TrainingConfig, {"warmup_steps": 0, "weight_decay": 0.0, "min_duration_s": 0.0, "seed": 0, "epochs": 1}),
+        (TextConfig, {"language": "az", "casing": "keep"}),
+    ],
+)
+def test_values_on_the_edge_are_taken(cls: type, values: dict[str, Any]) -> None:
+    config = cls(**values)
+    assert {name: getattr(config, name) for name in values} == values
+
+
+def test_frames_are_the_whole_windows_that_fit() -> None:
+    features = FeatureConfig()
+    assert (features.window_samples, features.hop_samples) == (400, 160)
+    for num_samples in [*range(0, 1200, 7), 399, 400, 559, 560, 16_000]:
+        starts = [start for start in range(0, num_samples, 160) if start + 400 <= num_samples]
+        assert features.num_frames(num_samples) == len(starts), num_samples
+
+
+def test_lengths_after_strides_are_those_of_taking_every_second_frame() -> None:
+    model = ModelConfig(conv_filters=(8, 8, 8), conv_strides=((2, 2), (1, 2), (3, 1)))
+    assert (model.time_reduction, model.conv_bins) == (6, len(range(80)[::2][::2]))
+    lengths = np.arange(0, 200)
+    expected = [len(range(length)[::2][::1][::3]) for length in lengths]
+    assert model.output_length(lengths).tolist() == expected
+    assert [model.output_length(int(length)) for length in lengths] == expected
+
+
+def test_a_run_without_augmentation_keeps_everything_else() -> None:
+    run = PRESETS["an4"]
+    plain = run.without_augmentation()
+    assert {value for name, value in to_dict(plain.augment).items() if name.endswith("_probability")} == {0.0}
+    assert (plain.spec_augment.num_frequency_masks, plain.spec_augment.num_time_masks) == (0, 0)
+    assert dataclasses.replace(plain, augment=run.augment, spec_augment=run.spec_augment) == run
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_survive_json_and_agree_with_themselves(name: str, tmp_path: Path) -> None:
+    run = dataclasses.replace(PRESETS[name], alphabet=tuple("abcə ışğ"), train_manifests=("a.jsonl", "ö.jsonl"))
+    path = tmp_path / "config.json"
+    save_config(run, path)
+    assert load_config(RunConfig, path) == run
+    assert "ə" in path.read_text(encoding="utf-8")
+    assert (run.preset, run.model.num_mels) == (name, run.features.num_mels)
+
+
+def test_an_integer_is_a_good_float_in_json() -> None:
+    values = to_dict(TrainingConfig()) | {"clip_norm": 1}
+    assert from_dict(TrainingConfig, values) == TrainingConfig()
+
+
+def nested(path: str, value: Any) -> dict[str, Any]:
+    values = to_dict(RunConfig())
+    *folders, name = path.split(".")
+    inner = values
+    for folder in folders:
+        inner = inner[folder]
+    inner[name] = value
+    return values
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("training.epochs", 1.5, "config.training.epochs: expected int, got 1.5"),
+        ("training.epochs", "60", "config.training.epochs: expected int"),
+        ("training.epochs", True, "config.training.epochs: expected int, got True"),
+        ("training.clip_norm", False, "config.training.clip_norm: expected float, got False"),
+        ("training.clip_norm", None, "config.training.clip_norm: expected float, got None"),
+        ("training.clip_norm", 10**400, "config.training.clip_norm: expected a number of ordinary size"),
+        ("training.clip_norm", -1, "clip_norm must be positive"),
+        ("text.casing", 3, "config.text.casing: expected str"),
+        ("augment.gain_db", [1.0], "config.augment.gain_db: expected 2 values"),
+        ("augment.gain_db", [1.0, 2.0, 3.0], "config.augment.gain_db: expected 2 values"),
+        ("augment.gain_db", "12", "config.augment.gain_db: expected a list"),
+        ("model.conv_strides", [[2, 2], [2]], "config.model.conv_strides: expected 2 values"),
+        ("model.conv_filters", [32.0, 64.0], "config.model.conv_filters: expected int"),
+        ("alphabet", "abc", "config.alphabet: expected a list"),
+        ("alphabet", [1], "config.alphabet: expected str"),
+        ("model", [], "config.model: expected an object, got list"),
+        ("model.extra", 1, "config.model: unknown key extra"),
+        ("extra", 1, "config: unknown key extra"),
+    ],
+)
+def test_json_of_another_shape_is_refused_and_the_key_named(path: str, value: Any, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        from_dict(RunConfig, nested(path, value))
+
+
+def test_every_missing_key_is_named() -> None:
+    for item in dataclasses.fields(RunConfig):
+        values = to_dict(RunConfig())
+        del values[item.name]
+        with pytest.raises(ModelError, match=f"missing key {item.name}"):
+            from_dict(RunConfig, values)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b'{"learning_rate": NaN}', b"null"])
+def test_a_file_that_is_no_configuration_is_named(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"config\.json"):
+        load_config(TrainingConfig, path)
+
+
+def test_not_a_number_in_a_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(to_dict(TrainingConfig()) | {"weight_decay": math.nan}))
+    with pytest.raises(ModelError, match="weight_decay must be finite"):
+        load_config(TrainingConfig, path)
+
+
+def test_a_missing_file_stays_an_error_of_the_operating_system(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        load_config(RunConfig, tmp_path / "config.json")
