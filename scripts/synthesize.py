@@ -1,6 +1,6 @@
-"""Speak a corpus with espeak-ng: sentences of a phrase grammar, by voices that differ in train, dev and test.
+"""Speak a corpus with espeak-ng: sentences of a phrase grammar, by other voices in train, in dev and in test.
 
-It is written as LibriSpeech is, for convert_librispeech.py --source OUT/LibriSpeech.
+It is laid out as LibriSpeech is: convert_librispeech.py --source OUT takes it from there.
 """
 
 import argparse
@@ -8,17 +8,15 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
-from crnn_asr.console import OK, positive_int, run
+from crnn_asr.console import OK, non_negative_int, positive_int, progress_bar, run
 from crnn_asr.corpus.grammar_parser import read_grammar
 from crnn_asr.corpus.synthesize import DEV, ENGLISH_ACCENTS, TEST, TRAIN, recording_conditions, synthesize
 
 GRAMMARS = Path(__file__).resolve().parents[1] / "data" / "grammars"
 
 
-def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
     what = parser.add_argument_group("what is said")
     what.add_argument(
         "--grammar",
@@ -27,9 +25,14 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="FILE",
         help="phrase grammar; data/grammars/ has two, which explain the format (default: digits_and_commands.txt)",
     )
-    what.add_argument("--train", type=int, default=2_000, metavar="N", help="utterances; 0 is none (default: 2000)")
-    what.add_argument("--dev", type=int, default=100, metavar="N", help="utterances; 0 is none (default: 100)")
-    what.add_argument("--test", type=int, default=200, metavar="N", help="utterances; 0 is none (default: 200)")
+    for name, count in (("train", 2_000), ("dev", 100), ("test", 200)):
+        what.add_argument(
+            f"--{name}",
+            type=non_negative_int,
+            default=count,
+            metavar="N",
+            help="utterances; 0 is none (default: %(default)s)",
+        )
     how = parser.add_argument_group("how it sounds")
     how.add_argument(
         "--languages",
@@ -40,7 +43,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     how.add_argument("--rooms", type=float, default=0.3, metavar="P", help="part in a room, 0 is off (default: 0.3)")
     how.add_argument("--noise", type=float, default=0.3, metavar="P", help="part with noise, 0 is off (default: 0.3)")
-    how.add_argument("--seed", type=int, default=0, help="of everything that is drawn, from 0 (default: 0)")
+    how.add_argument(
+        "--seed", type=non_negative_int, default=0, help="of everything that is drawn, from 0 (default: 0)"
+    )
     output = parser.add_argument_group("where it goes")
     output.add_argument(
         "--out",
@@ -59,7 +64,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     grammar = read_grammar(args.grammar)
-    with tqdm(total=args.train + args.dev + args.test, unit=" utterances", desc="speaking") as bar:
+    with progress_bar("speaking", "utterance") as progress:
         subsets = synthesize(
             grammar,
             args.out,
@@ -69,10 +74,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             seed=args.seed,
             jobs=args.jobs,
             force=args.force,
-            progress=lambda done, _: bar.update(done - bar.n),
+            progress=progress,
         )
     for subset in subsets:
-        known = "" if subset.name == TRAIN else f", {subset.num_known} of the sentences are in {TRAIN} too"
+        known = "" if subset.name == TRAIN else f", {subset.num_known} with a sentence that {TRAIN} has too"
         print(
             f"{args.out / 'LibriSpeech' / subset.name}: {subset.num_utterances} utterances, "
             f"{subset.num_speakers} voices, {subset.duration_s / 3600:.2f} h{known}"

@@ -55,7 +55,7 @@ Progress = Callable[[int, int], None]  # (done, total) utterances
 
 @dataclass(frozen=True)
 class Subset:
-    """What was made; `num_known` counts sentences that are in the training subset too, word for word."""
+    """What was made; `num_known` counts utterances whose sentence the training subset has too, word for word."""
 
     name: str
     num_utterances: int
