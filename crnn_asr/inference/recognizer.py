@@ -1,0 +1,144 @@
+"""Transcription with a model file and the LiteRT interpreter, without TensorFlow."""
+
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crnn_asr.audio.features import compute_features
+from crnn_asr.audio.read import read_audio
+from crnn_asr.errors import ModelError
+from crnn_asr.inference import model_file
+from crnn_asr.inference.transcript import Transcript, split_words
+from crnn_asr.text.alphabet import Alphabet
+from crnn_asr.text.decode import greedy_symbols
+
+Samples = NDArray[np.float32]
+
+
+class Recognizer:
+    """An open model. One thread at a time may use it; open one for each thread.
+
+    Args:
+        path: a model file that `scripts/quantize.py` wrote.
+        num_threads: of the interpreter; None is one, and more hardly help a recurrent network.
+
+    Raises:
+        ModelError: not such a file, or a damaged one.
+        OSError: the file cannot be opened.
+
+    Example:
+        >>> Recognizer("models/an4/model.int8.tflite").transcribe("audio.wav").text  # doctest: +SKIP
+        'yes erase u c v seventy nine'
+    """
+
+    def __init__(self, path: str | os.PathLike[str], num_threads: int | None = None) -> None:
+        flatbuffer, self.metadata = model_file.read(Path(path))
+        self.alphabet = Alphabet(self.metadata.alphabet)
+        self._interpreter = _open_interpreter(flatbuffer, num_threads or 1)
+        self._input, self._output = _endpoints(self._interpreter, self.metadata)
+        self._num_frames = 1
+
+    def logits(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logits (T', V) of normalised features (T, F), as `compute_features` gives them; any T from 1."""
+        num_mels = self.metadata.model.num_mels
+        if features.ndim != 2 or not len(features) or features.shape[1] != num_mels:
+            raise ModelError(f"expected features of shape (frames, {num_mels}), got {features.shape}")
+        if len(features) != self._num_frames:
+            self._num_frames = len(features)
+            self._interpreter.resize_tensor_input(self._input, (1, *features.shape))
+            self._interpreter.allocate_tensors()
+        self._interpreter.set_tensor(self._input, features[None].astype(np.float32, copy=False))
+        self._interpreter.invoke()
+        logits: NDArray[np.float32] = self._interpreter.get_tensor(self._output)[0]
+        return logits
+
+    def transcribe(self, audio: str | os.PathLike[str] | Samples, channel: int | str = "mean") -> Transcript:
+        """Transcribe one recording.
+
+        Args:
+            audio: a file, of any rate and format that `read_audio` knows; or samples (N,) float32 in [-1, 1] at the
+                model's rate, `metadata.features.sample_rate_hz`.
+            channel: which channel of a file is heard, counted from 0; "mean" is the average of all.
+
+        Raises:
+            AudioError: unreadable, empty, not finite, or shorter than one window.
+            OSError: the file cannot be opened.
+        """
+        rate_hz = self.metadata.features.sample_rate_hz
+        samples = audio if isinstance(audio, np.ndarray) else read_audio(Path(audio), rate_hz, channel)
+        start = time.perf_counter()
+        return self._finish(compute_features(samples, self.metadata.features), len(samples) / rate_hz, start)
+
+    def transcribe_features(self, features: NDArray[np.float32]) -> Transcript:
+        """Transcribe normalised features (T, F), as `compute_features` gives them."""
+        config = self.metadata.features
+        samples = (len(features) - 1) * config.hop_samples + config.window_samples
+        return self._finish(features, samples / config.sample_rate_hz, time.perf_counter())
+
+    def _finish(self, features: NDArray[np.float32], duration_s: float, start: float) -> Transcript:
+        symbols = greedy_symbols(self.logits(features), self.alphabet)
+        config = self.metadata.features
+        frame_s = self.metadata.model.time_reduction * config.hop_samples / config.sample_rate_hz
+        words = split_words(symbols, frame_s, duration_s)
+        return Transcript(words, duration_s, seconds=time.perf_counter() - start)
+
+
+def _open_interpreter(flatbuffer: bytes, num_threads: int) -> Any:
+    from ai_edge_litert.interpreter import Interpreter  # a tenth of a second, only where it is used
+
+    try:
+        with _without_info_lines():
+            interpreter = Interpreter(model_content=flatbuffer, num_threads=num_threads)
+            interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise ModelError(f"the LiteRT interpreter does not run this model ({error}); make it anew") from error
+    return interpreter
+
+
+def _endpoints(interpreter: Any, metadata: model_file.Metadata) -> tuple[int, int]:
+    """Tensor indices of the input and the output, whose shapes must be those of the description."""
+    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+    widths = [int(tensor["shape"][-1]) for tensor in (*inputs, *outputs)]
+    if widths != [metadata.model.num_mels, metadata.model.num_symbols]:
+        raise ModelError(
+            f"the network's input and output have widths {widths}; its description says "
+            f"{metadata.model.num_mels} mel bins and {metadata.model.num_symbols} symbols"
+        )
+    return inputs[0]["index"], outputs[0]["index"]
+
+
+_stderr_lock = threading.Lock()
+
+
+@contextmanager
+def _without_info_lines() -> Iterator[None]:
+    """Drop what the C++ runtime says at level INFO ("Created TensorFlow Lite XNNPACK delegate for CPU.").
+
+    It writes to file descriptor 2 past `sys.stderr` and knows no setting against it, so for the moment that opening a
+    model takes, the descriptor points to a file; all other lines are passed on after.
+    """
+    if sys.stderr is None:  # closed by whoever started us
+        yield
+        return
+    with _stderr_lock, tempfile.TemporaryFile() as caught:
+        sys.stderr.flush()
+        stderr = os.dup(2)
+        os.dup2(caught.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            caught.seek(0)
+            for line in caught:
+                if not line.startswith(b"INFO: "):
+                    os.write(2, line)
