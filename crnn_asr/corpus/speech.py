@@ -104,9 +104,9 @@ class Speaker:
         self._pieces.clear()
         encoded = text.encode() + b"\0"
         codes.append(self._library.espeak_Synth(encoded, ctypes.c_size_t(len(encoded)), 0, 0, 0, _UTF8, None, None))
-        if any(codes) or not self._pieces:
-            raise DataError(f"espeak-ng cannot say {text!r} with {delivery} (codes {codes}, 0 is well)")
         pcm = np.frombuffer(b"".join(self._pieces), np.int16)
+        if any(codes) or not pcm.any():
+            raise DataError(f"espeak-ng cannot say {text!r} with {delivery} (codes {codes}, 0 is well)")
         return pcm.astype(np.float32) / np.float32(32_768)
 
     def _receive(self, samples: Any, num_samples: int, _events: object) -> int:
