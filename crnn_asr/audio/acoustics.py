@@ -54,14 +54,17 @@ def reverberate(samples: Samples, response: Samples) -> Samples:
     from scipy.signal import fftconvolve
 
     wet = fftconvolve(samples, response[: len(samples)])[: len(samples)]
-    return cast(Samples, wet * np.float32(math.sqrt(_ratio(_power(samples), _power(wet)))))
+    return _at_level_of(samples, wet)
 
 
 def stretch(samples: Samples, rate: float) -> Samples:
-    """Make shorter (rate above 1) or longer by a phase vocoder; pitch stays. N must be at least `STRETCH_WINDOW`."""
+    """Make shorter (rate above 1) or longer; pitch and level stay. N must be at least `STRETCH_WINDOW`.
+
+    A phase vocoder puts the harmonics of a voice out of step, which takes 3 dB of its power; they are given back.
+    """
     from librosa.effects import time_stretch
 
-    return cast(Samples, time_stretch(samples, rate=rate, n_fft=STRETCH_WINDOW))
+    return _at_level_of(samples, time_stretch(samples, rate=rate, n_fft=STRETCH_WINDOW))
 
 
 def change_speed(samples: Samples, rate: float, sample_rate_hz: int) -> Samples:
@@ -79,6 +82,10 @@ def band_stop(samples: Samples, low_hz: float, high_hz: float, sample_rate_hz: i
 
 def amplify(samples: Samples, gain_db: float) -> Samples:
     return samples * np.float32(10 ** (gain_db / 20))
+
+
+def _at_level_of(original: Samples, changed: Samples) -> Samples:
+    return changed * np.float32(math.sqrt(_ratio(_power(original), _power(changed))))
 
 
 def _power(samples: Samples) -> float:

@@ -105,7 +105,7 @@ def test_stretch_changes_length_and_keeps_pitch(rate: float) -> None:
     assert stretched.dtype == np.float32
     assert len(stretched) == pytest.approx(len(samples) / rate, abs=1)
     assert dominant_hz(stretched) == pytest.approx(440, abs=2)
-    assert power_db(stretched) == pytest.approx(power_db(samples), abs=1)  # a phase vocoder loses 0.8 dB
+    assert power_db(stretched) == pytest.approx(power_db(samples), abs=0.01)
 
 
 @pytest.mark.parametrize("rate", [0.8, 0.9537, 1.1, 1.5])

@@ -134,7 +134,10 @@ def test_short_and_silent_input(
 ) -> None:
     samples = (amplitude * np.ones(num_samples)).astype(np.float32)
     for room_files in ([], [room_file]):
-        augmented = Augmenter(ALWAYS, noise_files=[noise_file], room_files=room_files)(samples, rng)
+        augmenter = Augmenter(ALWAYS, noise_files=[noise_file], room_files=room_files)
+        drawn = augmenter.draw(num_samples, rng)
+        augmented = augmenter.apply(samples, drawn)
+        assert any(isinstance(effect, Stretch) for effect in drawn) == (num_samples >= 1_024)
         assert augmented.dtype == np.float32
         assert np.isfinite(augmented).all()
         assert (len(augmented) > 0) == (num_samples > 0)
