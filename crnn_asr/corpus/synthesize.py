@@ -46,7 +46,7 @@ SAMPLE_RATE_HZ = 16_000
 _CHAPTER = 1
 _SPEAKERS_FILE = "SPEAKERS.TXT"
 _SILENCE_S = (0.05, 0.3)  # before and after the speech
-_RATE_WPM, _PITCH, _PITCH_RANGE = (130.0, 190.0), (35.0, 65.0), (30.0, 70.0)  # of a speaker
+_RATE_WPM, _PITCH, _PITCH_RANGE = (120.0, 170.0), (35.0, 65.0), (30.0, 70.0)  # of a speaker
 _RATE_JITTER, _PITCH_JITTER = 0.08, 5.0  # of an utterance
 _MAX_PEAK = 0.98
 
