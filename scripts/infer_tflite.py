@@ -1,4 +1,4 @@
-"""Transcribe recordings with a .tflite model, without TensorFlow: wav, FLAC, Ogg, MP3, SPHERE; any rate and channels."""
+"""Transcribe recordings (wav, FLAC, Ogg, MP3, SPHERE; any rate, any channels) with a .tflite model."""
 
 import argparse
 from collections.abc import Sequence
@@ -56,8 +56,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             remark_on(file, args.channel)
             transcript = recognizer.transcribe(file, args.channel)
-        except BrokenPipeError:
-            raise
         except (OSError, ValueError) as error:
             text = describe(error)
             complain(text if file in text else f"{file}: {text}")

@@ -1,0 +1,63 @@
+"""Ranges of all products' inputs and outputs, measured on recordings; INT8 spreads its 256 steps over them."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crnn_asr.audio.features import compute_features
+from crnn_asr.audio.read import read_audio
+from crnn_asr.config import FeatureConfig, ModelConfig
+from crnn_asr.console import describe
+from crnn_asr.corpus.manifest import Problem, Utterance
+from crnn_asr.errors import DataError
+from crnn_asr.export.graph import Weights, compiled, forward
+from crnn_asr.export.modes import Observing, Ranges
+
+
+def choose(utterances: Sequence[Utterance], num_samples: int) -> list[Utterance]:
+    """`num_samples` utterances, evenly spread from the shortest to the longest; all, where there are fewer."""
+    ordered = sorted(utterances, key=lambda utterance: (utterance.duration_s, utterance.id, str(utterance.audio_path)))
+    if len(ordered) <= num_samples:
+        return ordered
+    return [ordered[(2 * k + 1) * len(ordered) // (2 * num_samples)] for k in range(num_samples)]
+
+
+def read_features(
+    utterances: Sequence[Utterance], config: FeatureConfig, progress: Callable[[int, int], object]
+) -> tuple[list[NDArray[np.float32]], list[Problem]]:
+    """Features of every utterance that can be read; the others come back with the reason.
+
+    Raises:
+        DataError: none could be read.
+    """
+    features, problems = [], []
+    for number, utterance in enumerate(utterances, start=1):
+        try:
+            features.append(compute_features(read_audio(utterance.audio_path, config.sample_rate_hz), config))
+        except (OSError, ValueError) as error:
+            problems.append(Problem(utterance.id, describe(error)))
+        progress(number, len(utterances))
+    if not features:
+        raise DataError(f"not one calibration utterance could be read; the first: {problems[0]}")
+    return features, problems
+
+
+def measure_ranges(weights: Weights, config: ModelConfig, features: Iterable[NDArray[np.float32]]) -> Ranges:
+    """Lowest and highest value of every product's input and output over all features (T, F), 0 included.
+
+    Zero is always inside, so that padding and silence are exact.
+    """
+
+    def observe(x):  # type: ignore[no-untyped-def]
+        mode = Observing()
+        forward(x, weights, config, mode)
+        return mode.seen
+
+    watched = compiled(observe, config)
+    ranges: Ranges = {}
+    for values in features:
+        for name, seen in watched(values[None]).items():
+            low, high = ranges.get(name, (0.0, 0.0))
+            ranges[name] = (min(low, float(seen[0])), max(high, float(seen[1])))
+    return ranges

@@ -1,0 +1,101 @@
+"""From weights to flatbuffers, in a process of its own: where the converter crashes, it takes only that one with it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+import crnn_asr
+from crnn_asr.config import ModelConfig, from_dict, to_dict
+from crnn_asr.errors import ModelError
+
+# TensorFlow and what needs it are imported where they are used: the parent process may do without.
+
+SCHEMES = ("int8", "dynamic", "float16", "float32")
+_TIMEOUT_S = 1_800
+
+
+def convert(
+    weights: "dict[str, np.ndarray]",
+    config: ModelConfig,
+    ranges: dict[str, tuple[float, float]],
+    schemes: Sequence[str],
+) -> dict[str, bytes]:
+    """Flatbuffers by scheme, made by a Python process that is started for it.
+
+    Args:
+        ranges: from `measure_ranges`; only int8 looks at them.
+
+    Raises:
+        ModelError: the process crashed, failed or hung.
+    """
+    with tempfile.TemporaryDirectory(prefix="crnn_asr_") as folder:
+        job = Path(folder)
+        np.savez(job / "weights.npz", **weights)
+        order = {"config": to_dict(config), "ranges": ranges, "schemes": list(schemes)}
+        (job / "job.json").write_text(json.dumps(order), encoding="utf-8")
+        _run([sys.executable, "-m", "crnn_asr.export.convert", folder], job, schemes)
+        return {scheme: (job / f"{scheme}.tflite").read_bytes() for scheme in schemes}
+
+
+def _run(command: Sequence[str], job: Path, schemes: Sequence[str]) -> None:
+    """Run the converter; if it fails, say at which scheme and how, with the end of what it said."""
+    root = str(Path(crnn_asr.__file__).parents[1])
+    environment = {
+        **os.environ,
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH")))),
+    }
+    try:
+        process = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_TIMEOUT_S)
+    except subprocess.TimeoutExpired as error:
+        raise ModelError(
+            f"the TensorFlow Lite converter did not end within {_TIMEOUT_S} s; nothing is written"
+        ) from error
+    if not process.returncode:
+        return
+    code = process.returncode - 128 if process.returncode > 128 else -process.returncode  # as shells report signals
+    how = f"crashed ({signal.Signals(code).name})" if code in set(signal.Signals) else f"failed with exit code {-code}"
+    scheme = next((scheme for scheme in schemes if not (job / f"{scheme}.tflite").exists()), "")
+    last_words = "\n".join(process.stderr.strip().splitlines()[-5:])
+    raise ModelError(
+        f"the TensorFlow Lite converter {how} at {scheme}; nothing is written. Its last words:\n{last_words}"
+    )
+
+
+def main(folder: Path) -> None:
+    """The process: read the job, write `<scheme>.tflite` for each scheme."""
+    from crnn_asr.export import graph, modes
+
+    order = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+    config = from_dict(ModelConfig, order["config"])
+    weights = dict(np.load(folder / "weights.npz"))
+    for scheme in order["schemes"]:
+        mode = modes.Int8(order["ranges"]) if scheme == "int8" else modes.Float()
+        saved_model = folder / scheme
+        graph.save(graph.inference(weights, config, mode), saved_model)
+        (folder / f"{scheme}.tflite").write_bytes(_flatbuffer(saved_model, scheme))
+
+
+def _flatbuffer(saved_model: Path, scheme: str) -> bytes:
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model))
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    if scheme != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if scheme == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    converter._experimental_enable_dynamic_update_slice = True  # else writing to an array copies it in three parts
+    flatbuffer: bytes = converter.convert()
+    return flatbuffer
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,91 @@
+"""Make .tflite models of a trained run, score them on dev beside float, keep those that lose no more than allowed.
+
+Writes RUN_DIR/model.<scheme>.tflite over the one before, and RUN_DIR/quantization.json. A model that loses too much
+goes to model.<scheme>.rejected.tflite, and one from before to model.<scheme>.previous.tflite.
+"""
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from crnn_asr.console import FAILED, OK, complain, positive_int, progress_bar, run
+
+SCHEMES = ("int8", "dynamic", "float16", "float32")
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "run", nargs="?", type=Path, metavar="RUN_DIR", help="a run that train.py wrote (default: the newest models/*)"
+    )
+    parser.add_argument("--scheme", choices=(*SCHEMES, "all"), default="int8", help="number format (default: int8)")
+    calibration = parser.add_argument_group("calibration, for int8: the ranges of activations are measured")
+    calibration.add_argument(
+        "--calibration", type=Path, metavar="M.jsonl", help="manifest (default: what the run was trained on)"
+    )
+    calibration.add_argument(
+        "--samples", type=positive_int, default=100, metavar="N", help="utterances to measure on (default: 100)"
+    )
+    judgement = parser.add_argument_group("judgement")
+    judgement.add_argument("--dev", type=Path, metavar="M.jsonl", help="manifest to score on (default: the run's own)")
+    judgement.add_argument(
+        "--max-wer-increase",
+        type=float,
+        default=0.5,
+        metavar="X",
+        help="what a scheme may lose against float, in absolute percent of the words; inf is off (default: 0.5)",
+    )
+    args = parser.parse_args(argv)
+    if not args.max_wer_increase >= 0:
+        parser.error(f"--max-wer-increase must be 0 or more, got {args.max_wer_increase}")
+    return args
+
+
+def find_run() -> Path:
+    """The run under models/ whose best checkpoint is the newest."""
+    found = [
+        path for path in Path("models").glob("*/checkpoints/best.npz") if (path.parents[1] / "config.json").is_file()
+    ]
+    if not found:
+        raise FileNotFoundError("no trained run under models/; run scripts/train.py first, or name a run directory")
+    return max(found, key=lambda path: path.stat().st_mtime).parents[1]
+
+
+def table(results: Sequence[Any]) -> str:
+    lines = [f"{'scheme':<9}{'size':>9}{'of float':>10}{'dev WER':>10}{'dev CER':>10}{'RTF':>10}  file"]
+    for result in results:
+        share = result.num_bytes / results[0].num_bytes
+        lines.append(
+            f"{result.scheme:<9}{result.num_bytes / 1e6:>6.2f} MB{share:>10.3f}{result.wer:>8.2f} %{result.cer:>8.2f} %"
+            f"{result.evaluation.real_time_factor:>10.5f}  {result.path or '(not kept)'}"
+        )
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
+    folder = args.run or find_run()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from crnn_asr.export.quantize import quantize
+    from crnn_asr.export.sets import read_sets
+    from crnn_asr.training.run import RunDirectory
+
+    sets = read_sets(RunDirectory(folder).load_config(), args.calibration, args.dev)
+    schemes = SCHEMES if args.scheme == "all" else (args.scheme,)
+    results, unread = quantize(folder, schemes, sets, args.samples, args.max_wer_increase, progress_bar)
+    for problem in (*sets.problems, *unread):
+        complain(problem)
+    print(table(results))
+    rejected = [result for result in results if not result.accepted]
+    for result in rejected:
+        complain(
+            f"{result.scheme} loses {result.wer - results[0].wer:.2f} % of the words on dev against float, more than "
+            f"{args.max_wer_increase:g} (--max-wer-increase); kept as {result.path}"
+        )
+    return FAILED if rejected or sets.problems or unread else OK
+
+
+if __name__ == "__main__":
+    run(main)
