@@ -7,6 +7,7 @@ A part of a corpus called NAME (a split, a subset) becomes, in the output folder
     NAME.done         the record of finished conversions, by which a second run skips them
 """
 
+import glob
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -17,6 +18,7 @@ from crnn_asr.console import describe
 from crnn_asr.corpus.manifest import Problem, Utterance, write_manifest
 from crnn_asr.corpus.parallel import map_in_processes
 from crnn_asr.corpus.record import Entry, read_record, record_line, stamp
+from crnn_asr.corpus.truncation import require_whole
 from crnn_asr.files import naming, write_text
 
 SAMPLE_RATE_HZ = 16_000
@@ -129,10 +131,11 @@ def _convert_one(item: Recording) -> Entry | str:
     """Convert one file, in a worker; its record, or the reason why it cannot be used."""
     try:
         source = stamp(item.source)  # before reading, so that a change meanwhile shows
+        require_whole(item.source)
         samples = read_audio(item.source, SAMPLE_RATE_HZ)
     except (OSError, ValueError) as error:
         return describe(error).removeprefix(f"{item.source}: ")
-    for leftover in item.target.parent.glob(f".{item.target.name}.*.partial{item.target.suffix}"):
+    for leftover in item.target.parent.glob(f".{glob.escape(item.target.name)}.*.partial{item.target.suffix}"):
         leftover.unlink(missing_ok=True)  # of a killed run
     write_audio(item.target, samples, SAMPLE_RATE_HZ)
     return Entry(source, stamp(item.target), len(samples))

@@ -1,14 +1,16 @@
 """Manifests: JSON Lines, an utterance a line, `{"audio_filepath", "duration", "text"}` and optional `speaker`, `id`."""
 
 import json
-import math
 import os
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from crnn_asr.errors import DataError
 from crnn_asr.files import write_text
+
+_MAX_FLOAT = sys.float_info.max  # JSON may hold integers beyond
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def read_manifest(path: Path) -> tuple[list[Utterance], list[Problem]]:
 def _parse(line: str, root: Path) -> Utterance:
     try:
         values = json.loads(line)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"expected a JSON object, got {line[:60]!r} ({error})") from error
     if not isinstance(values, dict):
         raise DataError(f"expected a JSON object, got {line[:60]!r}")
@@ -72,10 +74,14 @@ def _parse(line: str, root: Path) -> Utterance:
         raise DataError(f'expected "audio_filepath" with a path, got {audio!r}')
     if not isinstance(text, str):
         raise DataError(f'expected "text" with a transcript, got {text!r}')
-    if isinstance(duration, bool) or not isinstance(duration, int | float) or not 0 < duration < math.inf:
+    if isinstance(duration, bool) or not isinstance(duration, int | float) or not 0 < duration <= _MAX_FLOAT:
         raise DataError(f'expected "duration" in seconds above 0, got {duration!r}')
-    speaker, name = str(values.get("speaker", "")), str(values.get("id", "") or Path(audio).stem)
-    return Utterance(root / audio, float(duration), text, speaker, name)
+    speaker, name = (values.get(key) for key in ("speaker", "id"))
+    return Utterance(root / audio, float(duration), text, _label(speaker), _label(name) or Path(audio).stem)
+
+
+def _label(value: object) -> str:
+    return "" if value is None else str(value)
 
 
 def write_manifest(path: Path, utterances: Iterable[Utterance]) -> None:

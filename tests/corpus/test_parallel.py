@@ -1,0 +1,89 @@
+"""Worker processes that die, raise, or lose their parent."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from crnn_asr.corpus.parallel import MAX_CRASHES_IN_A_ROW, map_in_processes
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def square_or_die(number: int) -> int:
+    if number < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number * number
+
+
+def refuse(number: int) -> int:
+    raise FileNotFoundError(2, "No such file or directory", f"{number}.flac")
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_results_come_in_the_order_of_the_items(jobs: int) -> None:
+    numbers = list(range(50))
+    assert list(map_in_processes(square_or_die, numbers, jobs, crashed=-1)) == [number**2 for number in numbers]
+
+
+def test_nothing_to_do_starts_nothing() -> None:
+    assert list(map_in_processes(square_or_die, [], 4, crashed=-1)) == []
+
+
+def test_only_the_item_that_kills_its_process_is_lost() -> None:
+    numbers = [1, 2, -3, 4, 5, 6, -7]
+    assert list(map_in_processes(square_or_die, numbers, 2, crashed=-1)) == [1, 4, -1, 16, 25, 36, -1]
+
+
+def test_processes_that_always_die_end_the_run() -> None:
+    results = map_in_processes(square_or_die, [-1] * 10, 1, crashed=-1)
+    seen = []
+    with pytest.raises(OSError, match="worker processes in a row died"):
+        for result in results:
+            seen.append(result)
+    assert seen == [-1] * MAX_CRASHES_IN_A_ROW
+
+
+def test_what_the_function_raises_arrives_whole() -> None:
+    with pytest.raises(FileNotFoundError) as caught:
+        list(map_in_processes(refuse, [7], 1, crashed=-1))
+    assert (caught.value.filename, caught.value.strerror) == ("7.flac", "No such file or directory")
+
+
+def test_workers_leave_when_the_parent_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "busy.py").write_text(
+        "import os, pathlib, time\n"
+        "from crnn_asr.corpus.parallel import map_in_processes\n"
+        "def wait(folder):\n"
+        "    (pathlib.Path(folder) / f'{os.getpid()}.pid').touch()\n"
+        "    time.sleep(60)\n"
+        "if __name__ == '__main__':\n"
+        f"    list(map_in_processes(wait, [{str(tmp_path)!r}] * 2, 2, None))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    parent = subprocess.Popen([sys.executable, str(tmp_path / "busy.py")], env=environment)
+    wait_until(lambda: len(list(tmp_path.glob("*.pid"))) == 2)
+    parent.kill()
+    parent.wait()
+    workers = [int(path.stem) for path in tmp_path.glob("*.pid")]
+    wait_until(lambda: not any(is_running(pid) for pid in workers))
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
