@@ -14,7 +14,7 @@ from typing import Any
 
 from crnn_asr.console import FAILED, OK, complain, positive_int, run
 from crnn_asr.corpus.manifest import Utterance, read_manifest
-from crnn_asr.corpus.synthesize import DEV, TEST, TRAIN
+from crnn_asr.corpus.voices import DEV, TEST, TRAIN
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA, MODEL = Path("data/demo"), Path("models/demo")

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from crnn_asr.console import OK, non_negative_int, positive_int, progress_bar, run
 from crnn_asr.corpus.grammar_parser import read_grammar
-from crnn_asr.corpus.synthesize import DEV, ENGLISH_ACCENTS, TEST, TRAIN, recording_conditions, synthesize
+from crnn_asr.corpus.synthesize import recording_conditions, synthesize
+from crnn_asr.corpus.voices import DEV, ENGLISH_ACCENTS, TEST, TRAIN
 
 GRAMMARS = Path(__file__).resolve().parents[1] / "data" / "grammars"
 

@@ -3,8 +3,7 @@
     OUT/LibriSpeech/SPEAKERS.TXT
     OUT/LibriSpeech/<subset>/<speaker>/1/<speaker>-1.trans.txt and <speaker>-1-<nnnn>.flac
 
-A speaker is a variant of espeak-ng's vocal tract with an accent, a rate and a pitch. No variant is in two subsets, so
-the voices of dev and test are unheard in train, while every accent may be in all.
+A speaker is a voice with a rate and a pitch of its own, which vary a little from one utterance to the next.
 """
 
 import shutil
@@ -20,28 +19,11 @@ from crnn_asr.config import AugmentConfig, TextConfig
 from crnn_asr.corpus.grammar import Grammar
 from crnn_asr.corpus.parallel import map_in_processes
 from crnn_asr.corpus.speech import Delivery, Speaker, Voice
+from crnn_asr.corpus.voices import DEV, ENGLISH_ACCENTS, FEMALE_VARIANTS, TEST, TRAIN, voices
 from crnn_asr.errors import DataError
 from crnn_asr.files import write_text
 from crnn_asr.text.normalize import normalize
 
-TRAIN, DEV, TEST = "train-synthetic", "dev-synthetic", "test-synthetic"
-ENGLISH_ACCENTS = (
-    *("en-us", "en", "en-gb-scotland", "en-gb-x-rp"),  # American, British, Scottish, Received Pronunciation
-    *("en-029", "en-us-nyc", "en-gb-x-gbclan", "en-gb-x-gbcwmd"),  # Caribbean, New York, Lancaster, West Midlands
-)
-FEMALE_VARIANTS = {
-    TRAIN: ("f1", "f3", "linda", "belinda", "aunty", "steph"),
-    DEV: ("f4", "grandma"),
-    TEST: ("f2", "f5", "Annie"),
-}
-MALE_VARIANTS = {
-    TRAIN: (
-        *("m1", "m4", "m7", "Michael", "Mike", "paul", "max"),
-        *("quincy", "robert", "Hugo", "Gene", "Denis", "ed", "edward"),
-    ),
-    DEV: ("m5", "m8"),
-    TEST: ("m3", "m6", "john"),
-}
 SAMPLE_RATE_HZ = 16_000
 _CHAPTER = 1
 _SPEAKERS_FILE = "SPEAKERS.TXT"
@@ -98,17 +80,6 @@ def recording_conditions(room_probability: float = 0.3, noise_probability: float
         gain_probability=1.0,
         gain_db=(-12.0, 0.0),
     )
-
-
-def voices(subset: str, languages: Sequence[str] = ENGLISH_ACCENTS) -> list[Voice]:
-    """The voices of a subset, each variant in two of the languages, women and men in turn as far as they go."""
-    women, men = FEMALE_VARIANTS[subset], MALE_VARIANTS[subset]
-    variants = [name for pair in zip(women, men) for name in pair] + [*women[len(men) :], *men[len(women) :]]
-    count = len(languages)
-    found = [
-        Voice(languages[(i + shift) % count], name) for shift in (0, count // 2) for i, name in enumerate(variants)
-    ]
-    return list(dict.fromkeys(found))
 
 
 def synthesize(

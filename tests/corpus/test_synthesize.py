@@ -13,7 +13,8 @@ from crnn_asr.corpus import synthesize as module
 from crnn_asr.corpus.grammar_parser import parse_grammar
 from crnn_asr.corpus.librispeech import find_subsets, read_subset
 from crnn_asr.corpus.speech import Delivery, Speaker, Voice
-from crnn_asr.corpus.synthesize import DEV, ENGLISH_ACCENTS, TEST, TRAIN, recording_conditions, synthesize, voices
+from crnn_asr.corpus.synthesize import recording_conditions, synthesize
+from crnn_asr.corpus.voices import DEV, ENGLISH_ACCENTS, TEST, TRAIN, voices
 from crnn_asr.errors import DataError
 
 GRAMMAR = parse_grammar("<utterance> = go (left | right) <digit>{2,3}; <digit> = one | two | three | four | five;")
