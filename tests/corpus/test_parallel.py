@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -55,23 +55,38 @@ def test_what_the_function_raises_arrives_whole() -> None:
     assert (caught.value.filename, caught.value.strerror) == ("7.flac", "No such file or directory")
 
 
-def test_workers_leave_when_the_parent_is_killed(tmp_path: Path) -> None:
+@pytest.fixture
+def busy(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process group whose two workers are just starting; each has left a file with its id as the name."""
     (tmp_path / "busy.py").write_text(
         "import os, pathlib, time\n"
+        "from crnn_asr.console import run\n"
         "from crnn_asr.corpus.parallel import map_in_processes\n"
-        "def wait(folder):\n"
-        "    (pathlib.Path(folder) / f'{os.getpid()}.pid').touch()\n"
-        "    time.sleep(60)\n"
         "if __name__ == '__main__':\n"
-        f"    list(map_in_processes(wait, [{str(tmp_path)!r}] * 2, 2, None))\n"
+        "    run(lambda _: len(list(map_in_processes(time.sleep, [0.2] * 20, 2, None))))\n"
+        f"(pathlib.Path({str(tmp_path)!r}) / f'{{os.getpid()}}.pid').touch()\n"
+        "time.sleep(0.5)\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    parent = subprocess.Popen([sys.executable, str(tmp_path / "busy.py")], env=environment)
-    wait_until(lambda: len(list(tmp_path.glob("*.pid"))) == 2)
-    parent.kill()
-    parent.wait()
-    workers = [int(path.stem) for path in tmp_path.glob("*.pid")]
-    wait_until(lambda: not any(is_running(pid) for pid in workers))
+    command = [sys.executable, str(tmp_path / "busy.py")]
+    with subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        wait_until(lambda: len(list(tmp_path.glob("*.pid"))) == 2)
+        yield process
+        process.kill()
+        wait_until(lambda: not any(is_running(int(path.stem)) for path in tmp_path.glob("*.pid")))
+
+
+def test_workers_leave_when_the_parent_is_killed(busy: subprocess.Popen[str]) -> None:
+    busy.kill()
+    assert busy.wait() == -signal.SIGKILL
+
+
+def test_an_interrupt_is_one_sentence_and_ends_the_workers(busy: subprocess.Popen[str]) -> None:
+    os.killpg(busy.pid, signal.SIGINT)
+    _, errors = busy.communicate(timeout=30)
+    assert (busy.returncode, errors) == (130, "error: interrupted\n")
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
