@@ -85,7 +85,7 @@ def hold_out(utterances: Sequence[Utterance]) -> tuple[list[Utterance], list[Utt
     """Split off a dev set: whole speakers where there are at least five, else every twentieth utterance."""
     speakers = sorted({utterance.speaker for utterance in utterances})
     if len(speakers) >= 5:
-        chosen = set(speakers[:: max(2, min(HELD_OUT, len(speakers) // 2))])
+        chosen = set(speakers[::HELD_OUT])
         dev = [utterance for utterance in utterances if utterance.speaker in chosen]
         train = [utterance for utterance in utterances if utterance.speaker not in chosen]
         return train, dev

@@ -1,0 +1,63 @@
+"""The hand-written BiLSTM against Keras' own."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from crnn_asr.training.bilstm import BiLSTM
+
+BATCH, STEPS, WIDTH, UNITS = 3, 9, 5, 4
+
+
+@pytest.fixture
+def pair(rng: np.random.Generator) -> tuple[BiLSTM, keras.layers.Layer]:
+    ours, stock = BiLSTM(UNITS), keras.layers.Bidirectional(keras.layers.LSTM(UNITS, return_sequences=True))
+    ours.build((None, None, WIDTH))
+    stock.build((None, None, WIDTH))
+    weights = [rng.normal(0, 0.5, weight.shape).astype(np.float32) for weight in stock.weights]
+    stock.set_weights(weights)
+    kernel, recurrent, bias, backward_kernel, backward_recurrent, backward_bias = weights
+    ours.set_weights(
+        [
+            np.concatenate([kernel, backward_kernel], -1),
+            np.stack([recurrent, backward_recurrent]),
+            np.concatenate([bias, backward_bias]),
+        ]
+    )
+    return ours, stock
+
+
+@pytest.mark.parametrize("lengths", [[9, 9, 9], [9, 4, 1]])
+def test_outputs_and_all_gradients_equal_keras(pair, rng, lengths):
+    ours, stock = pair
+    x = tf.constant(rng.standard_normal((BATCH, STEPS, WIDTH)), tf.float32)
+    mask = tf.sequence_mask(lengths, STEPS)
+    weight = tf.cast(mask, tf.float32)[..., None] * rng.standard_normal((BATCH, STEPS, 2 * UNITS)).astype(np.float32)
+    results = []
+    for layer, arguments in ((ours, {"lengths": tf.constant(lengths)}), (stock, {"mask": mask})):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x, **arguments)
+            total = tf.reduce_sum(tf.sin(y) * weight)
+        gradients = tape.gradient(total, [x, *(variable.value for variable in layer.trainable_variables)])
+        results.append((y * tf.cast(mask, tf.float32)[..., None], gradients))
+    (y, (dx, *ours_gradients)), (stock_y, (stock_dx, *stock_gradients)) = results
+    k, r, b, backward_k, backward_r, backward_b = stock_gradients
+    expected = [tf.concat([k, backward_k], -1), tf.stack([r, backward_r]), tf.concat([b, backward_b], 0)]
+    np.testing.assert_allclose(y, stock_y, atol=1e-5)
+    np.testing.assert_allclose(dx, stock_dx, atol=1e-5)
+    for found, wanted in zip(ours_gradients, expected):
+        np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+def test_initial_weights_are_those_of_two_keras_layers():
+    layer = BiLSTM(64)
+    layer.build((None, None, 32))
+    limit = np.sqrt(6 / (32 + 4 * 64))  # Glorot, of one direction
+    assert 0.9 * limit < np.abs(layer.kernel).max() <= limit
+    for recurrent in np.asarray(layer.recurrent):
+        np.testing.assert_allclose(recurrent @ recurrent.T, np.eye(64), atol=1e-5)
+    forget = np.asarray(layer.bias).reshape(2, 4, 64)
+    np.testing.assert_array_equal(forget[:, 1], 1)
+    np.testing.assert_array_equal(forget[:, [0, 2, 3]], 0)

@@ -1,0 +1,143 @@
+"""The loop: a run that was stopped and resumed is the run that was not, to the bit."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from crnn_asr.config import PRESETS, ModelConfig, RunConfig, TrainingConfig, save_config
+from crnn_asr.training.loop import EpochDone, StepDone, Stopped, Trainer
+from crnn_asr.training.run import RunDirectory, load_run
+from crnn_asr.training.setup import prepare
+from crnn_asr.training.step import learning_rate
+
+MODEL = ModelConfig(conv_filters=(4, 4), projection_units=16, lstm_layers=1, lstm_units=12, dropout=0.2)
+TRAINING = TrainingConfig(epochs=3, batch_frames=700, warmup_steps=4, seed=5)
+
+
+def trainer(root: Path, corpus: Path, **changes: object) -> Trainer:
+    config = replace(
+        PRESETS["tiny"],
+        model=MODEL,
+        training=replace(TRAINING, **changes),
+        train_manifests=(str(corpus / "train.jsonl"),),
+        dev_manifest=str(corpus / "dev.jsonl"),
+    )
+    setup = prepare(config, "auto")
+    run = RunDirectory(root)
+    root.mkdir(exist_ok=True)
+    save_config(setup.config, run.config)
+    return Trainer(run, setup.config, setup.train, setup.dev)
+
+
+def arrays(root: Path) -> dict[str, np.ndarray]:
+    with np.load(root / "checkpoints" / "last.npz") as file:
+        return {name: file[name] for name in file.files if name != "progress"}
+
+
+def metrics(root: Path) -> list[dict]:
+    timing = ("seconds", "audio_seconds_per_second", "wait_share")
+    return [{k: v for k, v in row.items() if k not in timing} for row in RunDirectory(root).read_metrics()]
+
+
+@pytest.fixture(scope="module")
+def whole(tone_corpus, tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("runs") / "whole"
+    events = list(trainer(root, tone_corpus).events())
+    assert isinstance(events[-1], EpochDone)
+    return root
+
+
+@pytest.mark.parametrize("stops", [[1], [3, 5], [5, 6, 7, 11]])
+def test_stopped_and_resumed_equals_uninterrupted(tone_corpus, tmp_path, whole, stops):
+    root = tmp_path / "run"
+    for step in stops:
+        part = trainer(root, tone_corpus)
+        part.resume()
+        assert isinstance(list(part.events(lambda: part.progress.step >= step))[-1], Stopped)  # noqa: B023
+        assert part.progress.step == step
+    last = trainer(root, tone_corpus)
+    last.resume()
+    assert last.progress.step == stops[-1]
+    list(last.events())
+    assert metrics(root) == metrics(whole)
+    found, wanted = arrays(root), arrays(whole)
+    assert found.keys() == wanted.keys()
+    for name, value in wanted.items():
+        np.testing.assert_array_equal(found[name], value)
+
+
+def test_work_after_the_last_checkpoint_is_done_again(tone_corpus, tmp_path, whole):
+    """As a kill would leave it: an epoch's line and best weights are written, its checkpoint is not."""
+    root = tmp_path / "run"
+    part = trainer(root, tone_corpus)
+    for event in part.events():
+        if isinstance(event, EpochDone) and event.metrics["epoch"] == 2:
+            break
+    assert len(metrics(root)) == 2
+    again = trainer(root, tone_corpus)
+    again.resume()
+    assert again.progress.epoch == 1 and len(metrics(root)) == 1
+    list(again.events())
+    assert metrics(root) == metrics(whole)
+    for name, value in arrays(whole).items():
+        np.testing.assert_array_equal(arrays(root)[name], value)
+
+
+def test_another_seed_is_another_run(tone_corpus, tmp_path, whole):
+    list(trainer(tmp_path / "run", tone_corpus, seed=6).events())
+    assert metrics(tmp_path / "run") != metrics(whole)
+
+
+def test_it_learns_and_a_run_directory_describes_itself(tone_corpus, tmp_path):
+    root = tmp_path / "run"
+    run = trainer(root, tone_corpus, epochs=30, learning_rate=1e-2, early_stopping_epochs=8)
+    events = list(run.events())
+    rows = metrics(root)
+    assert rows[-1]["train_loss"] < 0.5 * rows[0]["train_loss"]
+    best = min(rows, key=lambda row: (row["dev_wer"], row["dev_loss"]))
+    assert best["dev_wer"] < 50
+    summary = json.loads((root / "summary.json").read_text())
+    assert summary["best_epoch"] == best["epoch"] and summary["dev_wer"] == best["dev_wer"]
+    assert len(rows) == 30 or len(rows) == best["epoch"] + 8
+    for name in ("config.json", "metrics.jsonl", "curves.png", "predictions.txt", "model.keras"):
+        assert (root / name).stat().st_size > 0
+    steps = [event for event in events if isinstance(event, StepDone)]
+    assert all(0 <= event.wait_share <= 1 and event.seconds_left >= 0 for event in steps)
+    config, weights = load_run(root)
+    assert isinstance(config, RunConfig)
+    assert weights["output.kernel"].shape == (24, 5)
+
+
+def test_a_gradient_that_is_not_finite_changes_nothing(tone_corpus, tmp_path):
+    run = trainer(tmp_path / "run", tone_corpus)
+    batch, _ = run.train_source.load([0, 1], 0)
+    before = [np.asarray(variable) for variable in run.variables]
+    features = batch[0].copy()
+    features[0, 0, 0] = np.nan
+    _, norm = run.train_step(features, *batch[1:], np.array([0, 0], np.int32), 1e-3)
+    assert not np.isfinite(norm)
+    statistics = {id(w) for w in run.model.non_trainable_weights}
+    for variable, value in zip(run.variables, before):
+        if id(variable) not in statistics:
+            np.testing.assert_array_equal(variable, value)
+
+
+def test_learning_rate_schedules():
+    cosine = TrainingConfig(learning_rate=1.0, warmup_steps=10)
+    rates = [learning_rate(cosine, step, 110, 1.0) for step in range(110)]
+    np.testing.assert_allclose(rates[:10], np.arange(1, 11) / 10)
+    assert rates[10] == 1.0 and rates[60] == pytest.approx(0.5) and rates[-1] < 1e-3
+    plateau = TrainingConfig(learning_rate=1.0, warmup_steps=10, schedule="plateau")
+    assert learning_rate(plateau, 50, 110, 0.25) == 0.25
+
+
+def test_plateau_halves_the_rate_after_patience(tone_corpus, tmp_path):
+    run = trainer(tmp_path / "run", tone_corpus, schedule="plateau", plateau_patience=2)
+    for epoch, (is_best, scale) in enumerate([(True, 1), (False, 1), (False, 0.5), (False, 0.5), (False, 0.25)]):
+        run.progress.epoch = epoch + 1
+        run._judge(is_best, 0.5, 1.0)
+        assert run.progress.learning_rate_scale == scale
+    assert run.progress.best_epoch == 1

@@ -1,0 +1,95 @@
+"""scripts/train.py as a person meets it: interrupted, killed, called wrongly."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def command(corpus: Path, out: Path, *options: str) -> list[str]:
+    script = [sys.executable, str(ROOT / "scripts" / "train.py"), "--out", str(out)]
+    data = ["--train", str(corpus / "train.jsonl"), "--preset", "tiny", "--epochs", "6", "--batch-seconds", "5"]
+    return script + (list(options) if "--resume" in options else data + list(options))
+
+
+def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(*arguments, capture_output=True, text=True, cwd=cwd, env=environment, timeout=300)
+
+
+def weights(out: Path) -> list[np.ndarray]:
+    with np.load(out / "checkpoints" / "last.npz") as file:
+        return [file[name] for name in sorted(file.files) if name != "progress"]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tone_corpus, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("cli") / "run"
+    result = run(command(tone_corpus, out), cwd=out.parent)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("epoch ") >= 6
+    return out
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_a_signal_loses_nothing(tone_corpus, tmp_path, uninterrupted, number, code):
+    out = tmp_path / "run"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        command(tone_corpus, out), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+    for line in process.stdout:
+        if line.startswith("epoch   2"):
+            process.send_signal(number)
+            break
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == code
+    if number != signal.SIGKILL:
+        assert "--resume" in errors and "Traceback" not in errors
+    resumed = run(command(tone_corpus, out, "--resume"), cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    for found, wanted in zip(weights(out), weights(uninterrupted), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_wrong_calls_are_sentences(tone_corpus, tmp_path, uninterrupted, script, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    main = script("train").main
+    data = ["--train", str(tone_corpus / "train.jsonl")]
+    assert main([*data, "--out", str(uninterrupted)]) == 2
+    assert "--resume" in capsys.readouterr().err
+    assert main(["--out", str(uninterrupted), "--resume", "--epochs", "99"]) == 2
+    assert "--fresh" in capsys.readouterr().err
+    with pytest.raises(FileNotFoundError, match=r"convert_librispeech\.py"):
+        main([])
+    with pytest.raises(FileNotFoundError, match="no run directory"):
+        main(["--out", "nowhere", "--resume"])
+    with pytest.raises(SystemExit) as usage:
+        main([*data, "--epochs", "0"])
+    assert usage.value.code == 2 and "at least 1" in capsys.readouterr().err
+
+
+def test_an_unwritable_output_folder(tone_corpus, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    result = run(command(tone_corpus, blocked / "run"), cwd=tmp_path)
+    assert result.returncode == 1
+    assert result.stderr.strip().splitlines()[-1].startswith("error: ") and "Traceback" not in result.stderr
+
+
+def test_a_checkpoint_of_another_architecture(tone_corpus, tmp_path, uninterrupted):
+    out = tmp_path / "run"
+    (out / "checkpoints").mkdir(parents=True)
+    text = (uninterrupted / "config.json").read_text()
+    (out / "config.json").write_text(text.replace('"lstm_units": 80', '"lstm_units": 81'))
+    for name in ("last.npz", "best.npz"):
+        (out / "checkpoints" / name).write_bytes((uninterrupted / "checkpoints" / name).read_bytes())
+    result = run(command(tone_corpus, out, "--resume"), cwd=tmp_path)
+    assert result.returncode == 1
+    assert "another architecture" in result.stderr and "Traceback" not in result.stderr
