@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-import crnn_asr
 from crnn_asr.config import ModelConfig, from_dict, to_dict
 from crnn_asr.errors import ModelError
 
@@ -46,7 +45,7 @@ def convert(
 
 def _run(command: Sequence[str], job: Path, schemes: Sequence[str]) -> None:
     """Run the converter; if it fails, say at which scheme and how, with the end of what it said."""
-    root = str(Path(crnn_asr.__file__).parents[1])
+    root = str(Path(__file__).resolve().parents[2])
     environment = {
         **os.environ,
         "TF_CPP_MIN_LOG_LEVEL": "3",

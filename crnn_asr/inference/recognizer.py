@@ -46,6 +46,7 @@ class Recognizer:
         self._interpreter = _open_interpreter(flatbuffer, num_threads or 1)
         self._input, self._output = _endpoints(self._interpreter, self.metadata)
         self._num_frames = 1
+        self.transcribe(np.zeros(self.metadata.features.window_samples, np.float32))  # so that the first is not slower
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits (T', V) of normalised features (T, F), as `compute_features` gives them; any T from 1."""
