@@ -24,7 +24,7 @@ from crnn_asr.files import naming, write_text
 SAMPLE_RATE_HZ = 16_000
 AUDIO_FORMATS = ("wav", "flac")  # what a corpus can be converted to; both hold 16-bit PCM
 AUDIO_SUFFIXES = (".aif", ".aiff", ".au", ".caf", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".raw", ".sph", ".wav")
-CRASHED: "Entry | str" = "the process that converted it died; the file may be damaged, or memory ran out"
+CRASHED: Entry | str = "the process that converted it died; the file may be damaged, or memory ran out"
 
 Progress = Callable[[int, int], None]  # (done, total)
 
@@ -131,6 +131,8 @@ def _convert_one(item: Recording) -> Entry | str:
     """Convert one file, in a worker; its record, or the reason why it cannot be used."""
     try:
         source = stamp(item.source)  # before reading, so that a change meanwhile shows
+        if item.target.exists() and item.target.samefile(item.source):
+            return "would be written over by its own conversion; choose another output folder"
         require_whole(item.source)
         samples = read_audio(item.source, SAMPLE_RATE_HZ)
     except (OSError, ValueError) as error:

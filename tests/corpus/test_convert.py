@@ -200,6 +200,15 @@ def test_no_utterance_left_writes_no_manifest_and_says_so(tmp_path: Path) -> Non
     assert not part.manifest.exists()
 
 
+def test_a_recording_is_never_written_over_by_its_own_conversion(tmp_path: Path, write_tone) -> None:
+    source = write_tone(tmp_path / "corpus" / "wav" / "a.wav", rate_hz=8_000)
+    before = source.read_bytes()
+    (tmp_path / "link").symlink_to(tmp_path / "corpus")
+    part = convert([source], tmp_path / "link")
+    assert part.problems[0].reason.startswith("would be written over by its own conversion")
+    assert (part.utterances, source.read_bytes()) == ((), before)
+
+
 def test_an_output_folder_that_cannot_be_one_is_an_error(tmp_path: Path, write_tone) -> None:
     (tmp_path / "out").write_text("a file")
     with pytest.raises(OSError, match="File exists"):

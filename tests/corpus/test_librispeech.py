@@ -62,7 +62,7 @@ def test_every_gap_is_named_and_the_rest_is_kept(librispeech: Path, tmp_path: Pa
     (subset / "84" / "121" / "84-121-0001.flac").unlink()
     transcript = subset / "84" / "121" / "84-121.trans.txt"
     transcript.write_text(transcript.read_text() + "\n84-121-0000 AGAIN\n84-121-0002\nnonsense line\n../../x UP\n")
-    orphan = write_tone(subset / "84" / "122" / "84-122-0007.flac")
+    orphan = write_tone(subset / "84" / "122" / "84-122-0007.flac").rename(subset / "84" / "122" / "84-122-0007")
     stranger = write_tone(subset / "84" / "122" / "stranger.wav")
     (subset / "174" / "50" / "174-50.trans.txt").write_bytes(b"174-50-0000 \xff\xfe\n")
     silent = write_tone(subset / "174" / "999" / "174-999-0000.flac")
