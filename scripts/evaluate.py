@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from crnn_asr.console import FAILED, OK, complain, non_negative_int, progress_ba
 from crnn_asr.corpus.manifest import read_manifest
 from crnn_asr.files import write_text
 from crnn_asr.inference.evaluation import Evaluation, evaluate
+from crnn_asr.native import load_tensorflow
 from crnn_asr.text.alphabet import Alphabet
 
 
@@ -31,7 +31,7 @@ def open_any(path: Path):  # type: ignore[no-untyped-def]
 
         recognizer = Recognizer(path)
         return recognizer.metadata.features, recognizer.metadata.text, recognizer.alphabet, recognizer.logits
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    load_tensorflow()
     from crnn_asr.training.transcriber import open_model
 
     config, model = open_model(path)

@@ -1,7 +1,6 @@
 """Train a recogniser from nothing on JSONL manifests; interrupt it when you like, --resume goes on exactly there."""
 
 import argparse
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from typing import Any
 
 from crnn_asr.config import PRESETS, RunConfig, save_config
 from crnn_asr.console import FAILED, OK, USAGE, complain, non_negative_int, note, positive_float, positive_int, run
+from crnn_asr.native import load_tensorflow
 
 DEFAULT_DATA = Path("data/librispeech")
 
@@ -103,7 +103,6 @@ def find_manifests(config: RunConfig) -> RunConfig:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from crnn_asr.training.run import RunDirectory
 
     directory = RunDirectory(args.out)
@@ -126,6 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def train(directory: Any, config: RunConfig, args: argparse.Namespace) -> int:
+    load_tensorflow()
     from crnn_asr.training.loop import Trainer
     from crnn_asr.training.setup import prepare
 
