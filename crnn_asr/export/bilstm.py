@@ -41,23 +41,19 @@ def bilstm(
         name: of the layer, for the ranges of its products.
     """
     units = recurrent.shape[1]
-    projected = mode.activation(tf.matmul(x, mode.matrix(kernel)) + bias, f"{name}.projected")
-    names = [f"{name}.recurrent{direction}" for direction in (0, 1)]
+    projected = mode.activation(tf.matmul(x, kernel) + bias, f"{name}.projected")
 
     def step(z: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         """One frame of both directions: z (2, 4u), what the input adds to the gates; h and c (2, u)."""
         states = tf.split(mode.hidden(h), 2)
-        products = [
-            mode.quantize(tf.matmul(states[direction], mode.matrix(recurrent[direction])), names[direction])
-            for direction in (0, 1)
-        ]
-        i, f, g, o = tf.split(z + tf.concat(products, 0), 4, 1)
+        products = [tf.matmul(state, matrix) for state, matrix in zip(states, recurrent)]
+        i, f, g, o = tf.split(z + mode.quantize(tf.concat(products, 0), f"{name}.recurrent"), 4, 1)
         c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
         return tf.sigmoid(o) * tf.tanh(c), c
 
     hidden = _scan(tf.reshape(projected, (-1, 4 * units)), step, units)
-    for direction, half in enumerate(tf.split(hidden, 2, 1)):  # inside the loop nothing can be observed
-        mode.observe(tf.matmul(half, recurrent[direction]), names[direction])
+    products = [tf.matmul(half, matrix) for half, matrix in zip(tf.split(hidden, 2, 1), recurrent)]
+    mode.observe(tf.concat(products, 0), f"{name}.recurrent")  # inside the loop nothing can be observed
     return hidden
 
 

@@ -1,6 +1,6 @@
 """Ranges of all products' inputs and outputs, measured on recordings; INT8 spreads its 256 steps over them."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,10 +43,14 @@ def read_features(
     return features, problems
 
 
-def measure_ranges(weights: Weights, config: ModelConfig, features: Iterable[NDArray[np.float32]]) -> Ranges:
-    """Lowest and highest value of every product's input and output over all features (T, F), 0 included.
+def measure_ranges(weights: Weights, config: ModelConfig, features: Sequence[NDArray[np.float32]]) -> Ranges:
+    """The range of every product's input and output: the mean over utterances of their lowest and highest values.
 
-    Zero is always inside, so that padding and silence are exact.
+    Against the extremes of all utterances together it keeps more: what a single one goes beyond is cut, and all others
+    get finer steps. Zero is always inside, so that padding and silence are exact.
+
+    Args:
+        features: of each utterance, (T, F).
     """
 
     def observe(x):  # type: ignore[no-untyped-def]
@@ -55,9 +59,6 @@ def measure_ranges(weights: Weights, config: ModelConfig, features: Iterable[NDA
         return mode.seen
 
     watched = compiled(observe, config)
-    ranges: Ranges = {}
-    for values in features:
-        for name, seen in watched(values[None]).items():
-            low, high = ranges.get(name, (0.0, 0.0))
-            ranges[name] = (min(low, float(seen[0])), max(high, float(seen[1])))
-    return ranges
+    seen = [watched(values[None]) for values in features]
+    means = {name: np.mean([extremes[name].numpy() for extremes in seen], axis=0) for name in seen[0]}
+    return {name: (min(float(low), 0.0), max(float(high), 0.0)) for name, (low, high) in means.items()}

@@ -31,13 +31,13 @@ def forward(features: Tensor, weights: Weights, config: ModelConfig, mode: Float
     for i, strides in enumerate(config.conv_strides):
         x = _convolution(x, weights, i, strides, mode)
     x = tf.reshape(x, (-1, config.conv_bins * config.conv_filters[-1]))
-    x = tf.nn.relu(tf.matmul(x, mode.matrix(weights["projection.kernel"])) + weights["projection.bias"])
+    x = tf.nn.relu(tf.matmul(x, weights["projection.kernel"]) + weights["projection.bias"])
     x = mode.activation(x, "projection")
     for i in range(config.lstm_layers):
         arrays = (weights[f"lstm{i}.{name}"] for name in ("kernel", "recurrent", "bias"))
         x = bilstm(x, *arrays, mode, f"lstm{i}")
         x = mode.activation(_layer_norm(x, weights[f"norm{i}.gamma"], weights[f"norm{i}.beta"]), f"norm{i}")
-    logits = tf.matmul(x, mode.matrix(weights["output.kernel"])) + weights["output.bias"]
+    logits = tf.matmul(x, weights["output.kernel"]) + weights["output.bias"]
     return mode.activation(logits, "logits")[None]
 
 
@@ -47,7 +47,7 @@ def _convolution(x: Tensor, weights: Weights, i: int, strides: tuple[int, int], 
     scale = gamma / np.sqrt(variance + EPSILON)
     kernel, bias = weights[f"conv{i}.kernel"] * scale, beta - mean * scale
     x = tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
-    x = tf.nn.conv2d(x, mode.kernel(kernel), (1, *strides, 1), "VALID")
+    x = tf.nn.conv2d(x, kernel, (1, *strides, 1), "VALID")
     return mode.activation(tf.nn.relu(x + bias), f"conv{i}")
 
 

@@ -1,20 +1,17 @@
 """The three ways to run the inference graph: plain float, watching ranges, and rounding as INT8 kernels do.
 
-The graph calls a mode at every weight and around every product, so one text of the network serves all three.
+The graph calls its mode at the input and the output of every product, so one text of the network serves all three.
+Weights need no mark: the converter rounds them itself, with one scale for each output of a product.
 """
 
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 Tensor = Any
-Range = tuple[float, float]
-Ranges = dict[str, Range]
+Ranges = dict[str, tuple[float, float]]
 
 _NARROWEST = 1e-3  # of a range, so that a layer which gives only zeros still has a scale
-_CHANNEL_FLOOR = 1e-3  # of the largest channel's range; a bias is stored in units of it, and must fit 32 bits
 
 
 class Float:
@@ -28,7 +25,7 @@ class Float:
         return x
 
     def activation(self, x: Tensor, name: str) -> Tensor:
-        """Observe and quantize: the input or the output of a product."""
+        """Observe and quantize."""
         self.observe(x, name)
         return self.quantize(x, name)
 
@@ -36,15 +33,9 @@ class Float:
         """Round the hidden state of an LSTM, which lies in [-1, 1] by its definition."""
         return h
 
-    def matrix(self, weights: NDArray[np.float32]) -> Tensor:
-        return tf.constant(weights)
-
-    def kernel(self, weights: NDArray[np.float32]) -> Tensor:
-        return tf.constant(weights)
-
 
 class Observing(Float):
-    """Float, and `seen` collects the lowest and highest value of every name as tensors."""
+    """Float, and `seen` collects the lowest and highest value of every name, as tensors."""
 
     def __init__(self) -> None:
         self.seen: dict[str, Tensor] = {}
@@ -56,8 +47,8 @@ class Observing(Float):
 class Int8(Float):
     """Rounded to INT8 in the places where the converter then puts INT8 kernels.
 
-    It gives a product integer arithmetic only if its weights, its input and its output are marked; any mark forgotten,
-    and the product stays float in silence. `flatbuffer.check_int8` looks for that.
+    A product becomes integer arithmetic only if its input and its output are marked; one mark forgotten, and it stays
+    float in silence. `flatbuffer.check_int8` looks for that.
     """
 
     def __init__(self, ranges: Ranges) -> None:
@@ -69,14 +60,3 @@ class Int8(Float):
 
     def hidden(self, h: Tensor) -> Tensor:
         return tf.quantization.fake_quant_with_min_max_args(h, -1.0, 1.0)
-
-    def matrix(self, weights: NDArray[np.float32]) -> Tensor:
-        """One scale for all: with one a column, the converter fails ("mismatched quantized axes" of a transpose)."""
-        bound = max(float(np.abs(weights).max()), _NARROWEST)
-        return tf.quantization.fake_quant_with_min_max_args(weights, -bound, bound, narrow_range=True)
-
-    def kernel(self, weights: NDArray[np.float32]) -> Tensor:
-        """One scale for each output channel, the last axis of a convolution's kernel."""
-        bounds = np.abs(weights).max(axis=(0, 1, 2))
-        bounds = np.maximum(bounds, max(_CHANNEL_FLOOR * float(bounds.max()), _NARROWEST))
-        return tf.quantization.fake_quant_with_min_max_vars_per_channel(weights, -bounds, bounds, narrow_range=True)

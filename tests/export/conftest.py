@@ -1,0 +1,106 @@
+"""Models that the export tests share: one of AN4's size with random weights, and a run that hears melodies."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from crnn_oracle import Weights, random_weights
+
+from crnn_asr.audio.features import mel_triangles
+from crnn_asr.config import PRESETS, FeatureConfig, ModelConfig, save_config
+from crnn_asr.export.calibrate import measure_ranges
+from crnn_asr.export.convert import convert
+from crnn_asr.export.modes import Ranges
+
+AN4 = PRESETS["an4"].model
+PITCHES_HZ = {" ": 500.0, "a": 1_000.0, "b": 2_000.0, "c": 4_000.0}
+MELODIES = ModelConfig(
+    conv_filters=(1, 1), conv_strides=((2, 1), (2, 1)), projection_units=4, lstm_layers=1, lstm_units=4, num_symbols=5
+)
+
+
+@pytest.fixture(scope="session")
+def an4_weights() -> Weights:
+    return random_weights(AN4, np.random.default_rng(2))
+
+
+@pytest.fixture(scope="session")
+def an4_ranges(an4_weights: Weights) -> Ranges:
+    rng = np.random.default_rng(3)
+    features = [rng.standard_normal((frames, 80)).astype(np.float32) for frames in (30, 150, 400)]
+    return measure_ranges(an4_weights, AN4, features)
+
+
+@pytest.fixture(scope="session")
+def an4_models(an4_weights: Weights, an4_ranges: Ranges) -> dict[str, bytes]:
+    """Flatbuffers, float32 and int8."""
+    return convert(an4_weights, AN4, an4_ranges, ("float32", "int8"))
+
+
+@pytest.fixture(scope="session")
+def melodies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with train.jsonl (24 utterances, 6 speakers) and dev.jsonl (10): each character is a tone of its own.
+
+    A tone lasts 0.2 s, a tenth of a second of near silence follows.
+    """
+    root, rng = tmp_path_factory.mktemp("melodies"), np.random.default_rng(8)
+    time_s = np.arange(3_200) / 16_000
+    for name, count in (("train", 24), ("dev", 10)):
+        rows = []
+        for number in range(count):
+            letters = rng.permutation(list("abcabc" + "abc"[: number % 3] * 2))  # all, or features would be of noise
+            text = " ".join(map("".join, letters.reshape(-1, 2)))
+            tones = [0.3 * np.sin(2 * np.pi * PITCHES_HZ[letter] * time_s) * np.hanning(3_200) for letter in text]
+            samples = np.concatenate([np.pad(tone, (0, 1_600)) for tone in tones])
+            file = f"{name}{number:02d}.wav"
+            soundfile.write(root / file, samples + 0.003 * rng.standard_normal(len(samples)), 16_000)
+            row = {"audio_filepath": file, "duration": 0.3 * len(text), "text": text, "speaker": str(number % 6)}
+            rows.append(json.dumps(row))
+        (root / f"{name}.jsonl").write_text("\n".join(rows))
+    return root
+
+
+@pytest.fixture(scope="session")
+def melody_run(melodies: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run directory whose weights are set by hand, so that the network hears `melodies` without training.
+
+    Convolutions pass the features on, the projection listens at each pitch, the LSTM squashes what it is given.
+    """
+    from crnn_asr.training.checkpoint import Progress, save_checkpoint
+    from crnn_asr.training.model import CRNN
+    from crnn_asr.training.run import RunDirectory
+
+    config = replace(
+        PRESETS["tiny"],
+        model=MELODIES,
+        alphabet=tuple(PITCHES_HZ),
+        train_manifests=(str(melodies / "train.jsonl"),),
+        dev_manifest=str(melodies / "dev.jsonl"),
+    )
+    model, rng = CRNN(MELODIES), np.random.default_rng(1)
+    for conv in model.convs:
+        conv.set_weights([np.pad([[[[1.0]]]], [(1, 1), (1, 1), (0, 0), (0, 0)])])
+    bins = np.array([round(hz * 512 / 16_000) for hz in PITCHES_HZ.values()])
+    ears = mel_triangles(FeatureConfig())[bins].T  # (80, 4), the mel bins that a pitch falls in
+    model.projection.set_weights([2 * ears / ears.sum(0), np.full(4, -1.0)])
+    model.lstms[0].kernel.assign(
+        np.tile(np.concatenate([0 * np.eye(4), 0 * np.eye(4), np.eye(4), 0 * np.eye(4)], 1), 2)
+    )
+    model.lstms[0].recurrent.assign(0.02 * rng.standard_normal((2, 4, 16)))
+    model.lstms[0].bias.assign(np.tile(np.repeat([4.0, -4.0, 0.0, 4.0], 4), 2))  # gates i, o open, f shut
+    kernel = np.concatenate([np.eye(4, 5)] * 2)
+    model.output_layer.set_weights([3 * kernel, np.array([0, 0, 0, 0, 6.0])])
+    run = RunDirectory(tmp_path_factory.mktemp("melody_run"))
+    save_config(config, run.config)
+    save_checkpoint(run.best, model.weights, Progress())
+    return run.root
+
+
+@pytest.fixture
+def new_melody_run(melody_run: Path, tmp_path: Path) -> Path:
+    """The run in a place that the test may write to."""
+    return Path(shutil.copytree(melody_run, tmp_path / "run"))
