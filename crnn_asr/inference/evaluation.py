@@ -96,7 +96,7 @@ def evaluate(
     heard, problems = [], []
     duration_s = seconds = 0.0
     for number, utterance in enumerate(utterances):
-        progress(number, len(utterances))
+        progress(number + 1, len(utterances))
         try:
             samples = read_audio(utterance.audio_path, features.sample_rate_hz)
             start = time.perf_counter()
