@@ -258,7 +258,19 @@ PRESETS: dict[str, RunConfig] = {
     "tiny": RunConfig(
         preset="tiny",
         model=ModelConfig(conv_filters=(16, 24), projection_units=96, lstm_layers=2, lstm_units=80, dropout=0.1),
-        training=TrainingConfig(epochs=20, learning_rate=4e-3, warmup_steps=100),
+        # A small network on an hour of clean speech has more to learn than to forget: mild augmentation.
+        augment=AugmentConfig(
+            noise_probability=0.1,
+            reverb_probability=0.1,
+            stretch_probability=0.0,
+            speed_probability=0.3,
+            band_stop_probability=0.05,
+            gain_probability=0.1,
+        ),
+        spec_augment=SpecAugmentConfig(
+            num_frequency_masks=1, max_frequency_bins=12, num_time_masks=1, max_time_frames=15
+        ),
+        training=TrainingConfig(epochs=30, max_batch_utterances=20, learning_rate=4e-3, warmup_steps=100),
     ),
     "an4": RunConfig(
         preset="an4",
