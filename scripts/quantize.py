@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from crnn_asr.console import FAILED, OK, complain, positive_int, progress_bar, run
-
-SCHEMES = ("int8", "dynamic", "float16", "float32")
+from crnn_asr.export.convert import SCHEMES
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -1,4 +1,7 @@
-"""From weights to flatbuffers, in a process of its own: where the converter crashes, it takes only that one with it."""
+"""From weights to flatbuffers, in a process of its own: where the converter crashes, it takes only that one with it.
+
+The process that asks for it needs no TensorFlow.
+"""
 
 import json
 import os
@@ -10,18 +13,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from crnn_asr.config import ModelConfig, from_dict, to_dict
 from crnn_asr.errors import ModelError
-
-# TensorFlow and what needs it are imported where they are used: the parent process may do without.
 
 SCHEMES = ("int8", "dynamic", "float16", "float32")
 _TIMEOUT_S = 1_800
 
 
 def convert(
-    weights: "dict[str, np.ndarray]",
+    weights: dict[str, NDArray[np.float32]],
     config: ModelConfig,
     ranges: dict[str, tuple[float, float]],
     schemes: Sequence[str],

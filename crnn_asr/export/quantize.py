@@ -53,6 +53,17 @@ class Result:
         """In percent."""
         return self.evaluation.scores.characters.percent
 
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "scheme": self.scheme,
+            "file": self.path.name if self.path else None,
+            "bytes": self.num_bytes,
+            "dev_wer": self.wer,
+            "dev_cer": self.cer,
+            "real_time_factor": self.evaluation.real_time_factor,
+            "accepted": self.accepted,
+        }
+
 
 def quantize(
     folder: Path,
@@ -80,15 +91,15 @@ def quantize(
     """
     config, weights = load_run(folder)
     metadata = Metadata("float32", config.features, config.model, config.text, config.alphabet, _summary(folder))
+    chosen = choose(sets.calibration, num_samples)
     with progress("calibrate", "utterance") as move:
-        chosen = choose(sets.calibration, num_samples)
         features, problems = read_features(chosen, config.features, move)
     ranges = measure_ranges(weights, config.model, features)
     flatbuffers = convert(weights, config.model, ranges, tuple(dict.fromkeys(("float32", *schemes))))
     if "int8" in flatbuffers:
         check_int8(flatbuffers["int8"], config.model)
-    step = max(1, len(features) // _PARITY_UTTERANCES)
-    difference = check_float(_open(flatbuffers["float32"], metadata).logits, open_model(folder)[1], features[::step])
+    some = features[:: max(1, len(features) // _PARITY_UTTERANCES)]
+    difference = check_float(_open(flatbuffers["float32"], metadata).logits, open_model(folder)[1], some)
     results: list[Result] = []
     for scheme, flatbuffer in flatbuffers.items():
         described = replace(metadata, scheme=scheme)
@@ -102,7 +113,7 @@ def quantize(
         "calibration": {"utterances": [utterance.id for utterance in chosen], "ranges": ranges},
         "max_wer_increase": max_wer_increase,
         "float_difference": difference,
-        "results": [_row(result) for result in results],
+        "results": [result.to_dict() for result in results],
     }
     write_text(folder / "quantization.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     return results, [*problems, *results[0].evaluation.problems]
@@ -158,15 +169,3 @@ def _summary(folder: Path) -> dict[str, Any]:
     path = RunDirectory(folder).summary
     summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return summary
-
-
-def _row(result: Result) -> dict[str, Any]:
-    return {
-        "scheme": result.scheme,
-        "file": result.path.name if result.path else None,
-        "bytes": result.num_bytes,
-        "dev_wer": result.wer,
-        "dev_cer": result.cer,
-        "real_time_factor": result.evaluation.real_time_factor,
-        "accepted": result.accepted,
-    }
