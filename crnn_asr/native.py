@@ -16,6 +16,9 @@ def without_native_lines(*beginnings: bytes) -> Iterator[None]:
 
     For a moment only, such as loading a library or a model: until then file descriptor 2 points to a file.
     """
+    if sys.stderr is None:  # closed by whoever started us
+        yield
+        return
     with _lock, tempfile.TemporaryFile() as caught:
         sys.stderr.flush()
         stderr = os.dup(2)

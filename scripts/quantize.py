@@ -5,13 +5,13 @@ goes to model.<scheme>.rejected.tflite, and one from before to model.<scheme>.pr
 """
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from crnn_asr.console import FAILED, OK, complain, positive_int, progress_bar, run
 from crnn_asr.export.convert import SCHEMES
+from crnn_asr.native import load_tensorflow
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -66,7 +66,7 @@ def table(results: Sequence[Any]) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     folder = args.run or find_run()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    load_tensorflow()
     from crnn_asr.export.quantize import quantize
     from crnn_asr.export.sets import read_sets
     from crnn_asr.training.run import RunDirectory

@@ -1,12 +1,7 @@
 """Transcription with a model file and the LiteRT interpreter, without TensorFlow."""
 
 import os
-import sys
-import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +13,7 @@ from crnn_asr.audio.read import read_audio
 from crnn_asr.errors import ModelError
 from crnn_asr.inference import model_file
 from crnn_asr.inference.transcript import Transcript, split_words
+from crnn_asr.native import without_native_lines
 from crnn_asr.text.alphabet import Alphabet
 from crnn_asr.text.decode import greedy_symbols
 
@@ -97,7 +93,7 @@ def _open_interpreter(flatbuffer: bytes, num_threads: int) -> Any:
     from ai_edge_litert.interpreter import Interpreter  # a tenth of a second, only where it is used
 
     try:
-        with _without_info_lines():
+        with without_native_lines(b"INFO: "):  # "Created TensorFlow Lite XNNPACK delegate for CPU."
             interpreter = Interpreter(model_content=flatbuffer, num_threads=num_threads)
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
@@ -115,31 +111,3 @@ def _endpoints(interpreter: Any, metadata: model_file.Metadata) -> tuple[int, in
             f"{metadata.model.num_mels} mel bins and {metadata.model.num_symbols} symbols"
         )
     return inputs[0]["index"], outputs[0]["index"]
-
-
-_stderr_lock = threading.Lock()
-
-
-@contextmanager
-def _without_info_lines() -> Iterator[None]:
-    """Drop what the C++ runtime says at level INFO ("Created TensorFlow Lite XNNPACK delegate for CPU.").
-
-    It writes to file descriptor 2 past `sys.stderr` and knows no setting against it, so for the moment that opening a
-    model takes, the descriptor points to a file; all other lines are passed on after.
-    """
-    if sys.stderr is None:  # closed by whoever started us
-        yield
-        return
-    with _stderr_lock, tempfile.TemporaryFile() as caught:
-        sys.stderr.flush()
-        stderr = os.dup(2)
-        os.dup2(caught.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
-            caught.seek(0)
-            for line in caught:
-                if not line.startswith(b"INFO: "):
-                    os.write(2, line)

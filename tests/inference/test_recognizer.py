@@ -101,9 +101,11 @@ def test_a_description_of_another_network_is_refused(model_path, metadata, tmp_p
 
 def test_opening_a_model_says_nothing_and_lets_others_speak(model_path):
     code = (
-        "import os, sys; from crnn_asr.inference.recognizer import Recognizer, _without_info_lines\n"
+        "import os, sys\n"
+        "from crnn_asr.inference.recognizer import Recognizer\n"
+        "from crnn_asr.native import without_native_lines\n"
         f"Recognizer({str(model_path)!r})\n"
-        "with _without_info_lines(): os.write(2, b'INFO: chatter\\nERROR: real\\n')\n"
+        "with without_native_lines(b'INFO: '): os.write(2, b'INFO: chatter\\nERROR: real\\n')\n"
         "print('after', file=sys.stderr)"
     )
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
