@@ -29,8 +29,37 @@ def dropout(x: Tensor, rate: float, seed: Tensor) -> Tensor:
     return tf.nn.experimental.stateless_dropout(x, rate, seed, rng_alg="philox") if rate else x
 
 
+@tf.custom_gradient
+def _normalize_relu(x: Tensor, mask: Tensor, gamma: Tensor, beta: Tensor) -> tuple[Any, Any]:
+    """ReLU of batch norm over true frames: y (B, T, F, C) with zeros in the padding, mean (C,) and variance (C,).
+
+    The gradient is written by hand because these arrays are the largest of all, and each pass over them counts. With
+    n true values a channel, x̂ = (x - mean) / σ and dz the gradient behind the ReLU:
+
+        dβ = Σ dz    dγ = Σ dz·x̂    dx = γ/σ · (dz - (dβ + x̂·dγ) / n)    (Ioffe & Szegedy 2015)
+
+    The gradients of mean and variance are not passed on: they go into running averages only.
+    """
+    axes = [0, 1, 2]
+    count = tf.reduce_sum(mask) * tf.cast(tf.shape(x)[2], tf.float32)
+    mean = tf.reduce_sum(x * mask, axes) / count
+    variance = tf.reduce_sum(tf.square((x - mean) * mask), axes) / count
+    inverse = tf.math.rsqrt(variance + EPSILON)
+    scale = gamma * inverse
+    y = tf.nn.relu(x * scale + (beta - mean * scale)) * mask
+
+    def gradient(dy: Tensor, *_: Tensor) -> tuple[Tensor, Any, Tensor, Tensor]:
+        dz = tf.raw_ops.ReluGrad(gradients=dy, features=y)  # zero in the padding, as y is
+        dbeta = tf.reduce_sum(dz, axes)
+        dgamma = inverse * (tf.reduce_sum(dz * x, axes) - mean * dbeta)
+        slope = scale * inverse * dgamma / count
+        return dz * scale - (x * slope + (scale * dbeta / count - mean * slope)) * mask, None, dgamma, dbeta
+
+    return (y, mean, variance), gradient
+
+
 class MaskedBatchNorm(keras.layers.Layer):
-    """Batch norm over the last axis whose statistics ignore padding (Ioffe & Szegedy 2015)."""
+    """Batch norm over the last axis, then ReLU; statistics ignore padding, and what comes out there is zero."""
 
     momentum = 0.99
 
@@ -42,18 +71,15 @@ class MaskedBatchNorm(keras.layers.Layer):
         self.variance = self.add_weight(name="variance", shape=width, initializer="ones", trainable=False)
 
     def call(self, x: Tensor, mask: Tensor, training: bool = False) -> Tensor:
-        """Normalize x (B, T, F, C) with mask (B, T, 1, 1)."""
-        if training:
-            axes = list(range(len(x.shape) - 1))
-            count = tf.reduce_sum(mask) * tf.cast(tf.shape(x)[2], tf.float32)
-            mean = tf.reduce_sum(x * mask, axes) / count
-            variance = tf.reduce_sum(tf.square(x - mean) * mask, axes) / count
-            for average, value in ((self.mean, mean), (self.variance, variance)):
-                average.assign(self.momentum * average + (1 - self.momentum) * tf.stop_gradient(value))
-        else:
-            mean, variance = tf.convert_to_tensor(self.mean), tf.convert_to_tensor(self.variance)
-        scale = self.gamma * tf.math.rsqrt(variance + EPSILON)
-        return x * scale + (self.beta - mean * scale)
+        """Map x (B, T, F, C) with mask (B, T, 1, 1) to the same shape."""
+        gamma, beta = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
+        if not training:
+            scale = gamma * tf.math.rsqrt(self.variance + EPSILON)
+            return tf.nn.relu(x * scale + (beta - self.mean * scale)) * mask
+        y, mean, variance = _normalize_relu(x, mask, gamma, beta)
+        for average, value in ((self.mean, mean), (self.variance, variance)):
+            average.assign(self.momentum * average + (1 - self.momentum) * value)
+        return y
 
 
 class CRNN(keras.Model):
@@ -105,7 +131,7 @@ class CRNN(keras.Model):
             x = conv(tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]))
             lengths = (lengths + stride - 1) // stride
             mask = frame_mask(lengths, tf.shape(x)[1], 4)
-            x = tf.nn.relu(norm(x, mask, training=training)) * mask
+            x = norm(x, mask, training=training)
         shape = tf.shape(x)
         x = tf.reshape(x, (shape[0], shape[1], self.settings.conv_bins * self.settings.conv_filters[-1]))
         x = tf.nn.relu(self.projection(x))

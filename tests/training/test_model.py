@@ -12,7 +12,7 @@ import tensorflow as tf
 from crnn_asr.config import PRESETS, ModelConfig
 from crnn_asr.errors import ModelError
 from crnn_asr.training.keras_file import assign, load_keras, save_keras, stock_model
-from crnn_asr.training.model import CRNN
+from crnn_asr.training.model import CRNN, _normalize_relu
 
 SMALL = ModelConfig(num_mels=12, conv_filters=(3, 4), projection_units=6, lstm_layers=2, lstm_units=5, num_symbols=4)
 DEEP = replace(SMALL, conv_filters=(3, 3, 4), conv_strides=((2, 2), (1, 1), (2, 1)), lstm_layers=1)
@@ -134,3 +134,27 @@ def test_presets_have_their_sizes():
     assert millions["base"] == pytest.approx(8, abs=0.5)
     assert millions["librispeech"] > 15
     assert all(preset.model.time_reduction == 4 for preset in PRESETS.values())
+
+
+def test_the_hand_written_gradient_of_batch_norm_is_the_automatic_one(rng):
+    x = tf.constant(rng.standard_normal((2, 5, 3, 4)), tf.float32)
+    gamma, beta = (tf.constant(rng.standard_normal(4), tf.float32) for _ in range(2))
+    mask = tf.reshape(tf.sequence_mask([5, 2], 5, tf.float32), (2, 5, 1, 1))
+    weight = rng.standard_normal(x.shape).astype(np.float32)
+
+    def plain(x, mask, gamma, beta):
+        count = 7.0 * 3
+        mean = tf.reduce_sum(x * mask, [0, 1, 2]) / count
+        variance = tf.reduce_sum(tf.square(x - mean) * mask, [0, 1, 2]) / count
+        y = tf.nn.relu(gamma * (x - mean) / tf.sqrt(variance + 1e-3) + beta) * mask
+        return y, mean, variance
+
+    results = []
+    for function in (_normalize_relu, plain):
+        with tf.GradientTape() as tape:
+            tape.watch([x, gamma, beta])
+            outputs = function(x, mask, gamma, beta)
+            total = tf.reduce_sum(tf.sin(outputs[0]) * weight)
+        results.append((*outputs, *tape.gradient(total, [x, gamma, beta])))
+    for found, wanted in zip(*results):
+        np.testing.assert_allclose(found, wanted, atol=1e-5)
