@@ -3,6 +3,7 @@
 import argparse
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from crnn_asr.console import FAILED, OK, USAGE, complain, non_negative_int, note
 from crnn_asr.native import load_tensorflow
 
 DEFAULT_DATA = Path("data/librispeech")
+LOG_EVERY_S = 60  # where there is no terminal to draw a bar on
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -178,21 +180,29 @@ def follow(trainer: Any) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    with tqdm(unit="step", leave=False, disable=not sys.stderr.isatty()) as bar:
+    interactive = sys.stderr.isatty()
+    last_line = time.monotonic()
+    with tqdm(unit="step", leave=False, disable=not interactive) as bar:
         for event in trainer.events(lambda: bool(received)):
             if isinstance(event, StepDone):
-                bar.set_description(f"epoch {event.epoch}", refresh=False)
-                bar.set_postfix_str(
-                    f"loss {event.loss:.2f}, {event.audio_seconds_per_second:.0f} audio-s/s, "
-                    f"wait {event.wait_share:.0%}, {event.seconds_left / 60:.1f} min left",
-                    refresh=False,
-                )
                 bar.total, bar.n = event.batches, event.batch
-                bar.refresh()
+                bar.set_description(f"epoch {event.epoch}", refresh=False)
+                bar.set_postfix_str(step_line(event))
+                if not interactive and time.monotonic() - last_line > LOG_EVERY_S:
+                    print(f"epoch {event.epoch}, step {event.batch} of {event.batches}: {step_line(event)}", flush=True)
+                    last_line = time.monotonic()
             elif isinstance(event, EpochDone):
                 bar.clear()
                 print(epoch_line(event.metrics) + ("  best" if event.is_best else ""), flush=True)
+                last_line = time.monotonic()
     return received[0] if received else 0
+
+
+def step_line(event: Any) -> str:
+    return (
+        f"loss {event.loss:.2f}, {event.audio_seconds_per_second:.0f} audio-s/s, wait {event.wait_share:.0%}, "
+        f"{event.seconds_left / 60:.1f} min left"
+    )
 
 
 def epoch_line(metrics: dict[str, Any]) -> str:
