@@ -30,11 +30,13 @@ MALE_VARIANTS = {
 
 
 def voices(subset: str, languages: Sequence[str] = ENGLISH_ACCENTS) -> list[Voice]:
-    """The voices of a subset, each variant in two of the languages, women and men in turn as far as they go."""
+    """The voices of a subset, women and men in turn as far as they go.
+
+    Every variant speaks all the languages in train, where variety is what teaches, and two of them in dev and test.
+    """
     women, men = FEMALE_VARIANTS[subset], MALE_VARIANTS[subset]
     variants = [name for pair in zip(women, men) for name in pair] + [*women[len(men) :], *men[len(women) :]]
     count = len(languages)
-    found = [
-        Voice(languages[(i + shift) % count], name) for shift in (0, count // 2) for i, name in enumerate(variants)
-    ]
+    shifts = range(count) if subset == TRAIN else (0, count // 2)
+    found = [Voice(languages[(i + shift) % count], name) for shift in shifts for i, name in enumerate(variants)]
     return list(dict.fromkeys(found))

@@ -87,7 +87,7 @@ def test_a_checkpoint_of_another_architecture(tone_corpus, tmp_path, uninterrupt
     out = tmp_path / "run"
     (out / "checkpoints").mkdir(parents=True)
     text = (uninterrupted / "config.json").read_text()
-    (out / "config.json").write_text(text.replace('"lstm_units": 80', '"lstm_units": 81'))
+    (out / "config.json").write_text(text.replace('"lstm_units": 96', '"lstm_units": 97'))
     for name in ("last.npz", "best.npz"):
         (out / "checkpoints" / name).write_bytes((uninterrupted / "checkpoints" / name).read_bytes())
     result = run(command(tone_corpus, out, "--resume"), cwd=tmp_path)
