@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crnn_asr.errors import DataError
-from crnn_asr.files import write_text
+from crnn_asr.files import replacing
 
 _MAX_FLOAT = sys.float_info.max  # JSON may hold integers beyond
 
@@ -88,16 +88,15 @@ def _label(value: object) -> str:
 def write_manifest(path: Path, utterances: Iterable[Utterance]) -> None:
     """Write a manifest whole or not at all, audio paths relative to it."""
     root = path.parent.resolve()
-    lines = []
-    for utterance in utterances:
-        values: dict[str, object] = {
-            "audio_filepath": Path(os.path.relpath(utterance.audio_path.resolve(), root)).as_posix(),
-            "duration": round(utterance.duration_s, 4),
-            "text": utterance.text,
-        }
-        if utterance.speaker:
-            values["speaker"] = utterance.speaker
-        if utterance.id:
-            values["id"] = utterance.id
-        lines.append(json.dumps(values, ensure_ascii=False) + "\n")
-    write_text(path, "".join(lines))
+    with replacing(path) as partial, partial.open("w", encoding="utf-8") as file:
+        for utterance in utterances:
+            values: dict[str, object] = {
+                "audio_filepath": Path(os.path.relpath(utterance.audio_path.resolve(), root)).as_posix(),
+                "duration": round(utterance.duration_s, 4),
+                "text": utterance.text,
+            }
+            if utterance.speaker:
+                values["speaker"] = utterance.speaker
+            if utterance.id:
+                values["id"] = utterance.id
+            file.write(json.dumps(values, ensure_ascii=False) + "\n")

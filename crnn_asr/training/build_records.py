@@ -89,6 +89,9 @@ def build_records(
     if not built.num_records:
         first = f"; the first: {built.problems[0]}" if built.problems else ""
         raise DataError(f"{folder}: not one of {len(utterances)} utterances could be read{first}")
+    for stale in set(folder.glob("shard-*.tfrecord")) - set(shards):  # of a larger corpus before
+        stale.with_suffix(".json").unlink(missing_ok=True)
+        stale.unlink()
     write_index(folder, features, len(shards))
     return built
 
