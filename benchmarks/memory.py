@@ -7,11 +7,11 @@ need 300 MB of disk for an hour in --scratch.
 
 import argparse
 import multiprocessing
-import resource
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -83,23 +83,29 @@ STAGES: dict[str, Callable[[Path, Path, int], None]] = {
 }
 
 
-def in_process(stage: str, manifest: Path, folder: Path, steps: int, pipe: Connection) -> None:
-    STAGES[stage](manifest, folder, steps)
-    own, worker = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    workers = JOBS * worker if stage in ("convert", "records") else 0
-    pipe.send((own + workers) / 1024)
-
-
 def measure(stage: str, manifest: Path, folder: Path, steps: int) -> float:
-    """The most resident memory of a stage, in MiB."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=in_process, args=(stage, manifest, folder, steps, theirs))
+    """The most memory that a stage's process held, plus that of its workers, in MiB (Linux)."""
+    process = multiprocessing.get_context("spawn").Process(target=STAGES[stage], args=(manifest, folder, steps))
     process.start()
-    theirs.close()
-    found: float = ours.recv()
-    process.join()
-    return found
+    peaks: dict[int, int] = {}
+    while process.is_alive():
+        for pid in family(process.pid):
+            with suppress(OSError, ValueError, IndexError):  # it has just ended
+                status = Path(f"/proc/{pid}/status").read_text()
+                peaks[pid] = int(status.split("VmHWM:")[1].split()[0])
+        time.sleep(0.05)
+    if process.exitcode:
+        raise OSError(f"{stage}: the process ended with code {process.exitcode}")
+    return sum(sorted(peaks.values())[-1 - JOBS :]) / 1024
+
+
+def family(pid: int | None) -> list[int]:
+    """A process and those it has started. Their `ru_maxrss` would not do: it begins with that of who started them."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        children = []
+    return [int(pid or 0), *map(int, children)]
 
 
 def join(utterances: Sequence[Utterance], count: int, folder: Path) -> list[Utterance]:
