@@ -87,16 +87,17 @@ def measure(stage: str, manifest: Path, folder: Path, steps: int) -> float:
     """The most memory that a stage's process held, plus that of its workers, in MiB (Linux)."""
     process = multiprocessing.get_context("spawn").Process(target=STAGES[stage], args=(manifest, folder, steps))
     process.start()
-    peaks: dict[int, int] = {}
+    peaks: dict[int, list[int]] = {}
     while process.is_alive():
         for pid in family(process.pid):
             with suppress(OSError, ValueError, IndexError):  # it has just ended
                 status = Path(f"/proc/{pid}/status").read_text()
-                peaks[pid] = int(status.split("VmHWM:")[1].split()[0])
+                peaks.setdefault(pid, []).append(int(status.split("VmHWM:")[1].split()[0]))
         time.sleep(0.05)
     if process.exitcode:
         raise OSError(f"{stage}: the process ended with code {process.exitcode}")
-    return sum(sorted(peaks.values())[-1 - JOBS :]) / 1024
+    # A process seen once may not have begun its program, and then shows the memory of who started it.
+    return sum(sorted(values[-1] for values in peaks.values() if len(values) > 1)[-1 - JOBS :]) / 1024
 
 
 def family(pid: int | None) -> list[int]:
