@@ -8,6 +8,7 @@ from pathlib import Path
 from crnn_asr.config import PRESETS
 from crnn_asr.console import FAILED, OK, complain, positive_int, progress_bar, run
 from crnn_asr.corpus.manifest import Utterance, read_manifest
+from crnn_asr.native import load_tensorflow, single_threaded_blas
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -27,6 +28,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
+    single_threaded_blas()
     utterances: list[Utterance] = []
     code = OK
     for manifest in args.manifests:
@@ -35,8 +37,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         for problem in bad_lines:
             complain(problem)
             code = FAILED
-    from crnn_asr.native import load_tensorflow
-
     load_tensorflow()
     from crnn_asr.training.build_records import build_records
 

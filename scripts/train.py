@@ -10,7 +10,7 @@ from typing import Any
 
 from crnn_asr.config import PRESETS, RunConfig, save_config
 from crnn_asr.console import FAILED, OK, USAGE, complain, non_negative_int, note, positive_float, positive_int, run
-from crnn_asr.native import load_tensorflow
+from crnn_asr.native import load_tensorflow, single_threaded_blas
 
 DEFAULT_DATA = Path("data/librispeech")
 
@@ -114,6 +114,7 @@ def find_manifests(config: RunConfig) -> RunConfig:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
+    single_threaded_blas()
     if args.records and (args.noise or args.rooms):
         complain("--noise and --rooms need the audio, and --records has features; name manifests with --train instead")
         return USAGE
