@@ -115,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from crnn_asr.training.run import RunDirectory
     from crnn_asr.training.tf_config import worker
 
-    number, _ = worker()
+    number, count = worker()
     directory = RunDirectory(args.out, number)
     if args.resume:
         config = directory.load_config()
@@ -132,6 +132,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return USAGE
     else:
         config = find_manifests(wanted_config(args, PRESETS[args.preset or "an4"]))
+    if count > 1:
+        note(f"worker {number} of 0 to {count - 1}: waits until all are started")
     return train(directory, config, args, number == 0)
 
 
