@@ -266,14 +266,14 @@ PRESETS: dict[str, RunConfig] = {
             reverb_probability=0.1,
             stretch_probability=0.0,
             speed_probability=0.6,
-            speed_rate=(0.85, 1.15),
+            speed_rate=(0.85, 1.12),
             band_stop_probability=0.05,
             gain_probability=0.1,
         ),
         spec_augment=SpecAugmentConfig(
             num_frequency_masks=1, max_frequency_bins=15, num_time_masks=1, max_time_frames=15
         ),
-        training=TrainingConfig(epochs=32, max_batch_utterances=20, learning_rate=4e-3, warmup_steps=100),
+        training=TrainingConfig(epochs=30, max_batch_utterances=20, learning_rate=4e-3, warmup_steps=100),
     ),
     "an4": RunConfig(
         preset="an4",

@@ -42,8 +42,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="NAME",
         help="languages or accents of espeak-ng, such as az or en-us (default: eight accents of English)",
     )
-    how.add_argument("--rooms", type=float, default=0.3, metavar="P", help="part in a room, 0 is off (default: 0.3)")
-    how.add_argument("--noise", type=float, default=0.3, metavar="P", help="part with noise, 0 is off (default: 0.3)")
+    how.add_argument("--rooms", type=float, default=0.2, metavar="P", help="part in a room, 0 is off (default: 0.2)")
+    how.add_argument("--noise", type=float, default=0.2, metavar="P", help="part with noise, 0 is off (default: 0.2)")
     how.add_argument(
         "--seed", type=non_negative_int, default=0, help="of everything that is drawn, from 0 (default: 0)"
     )

@@ -28,7 +28,7 @@ SAMPLE_RATE_HZ = 16_000
 _CHAPTER = 1
 _SPEAKERS_FILE = "SPEAKERS.TXT"
 _SILENCE_S = (0.05, 0.3)  # before and after the speech
-_RATE_WPM, _PITCH, _PITCH_RANGE = (120.0, 170.0), (35.0, 65.0), (30.0, 70.0)  # of a speaker
+_RATE_WPM, _PITCH, _PITCH_RANGE = (105.0, 150.0), (35.0, 65.0), (30.0, 70.0)  # of a speaker
 _RATE_JITTER, _PITCH_JITTER = 0.08, 5.0  # of an utterance
 _MAX_PEAK = 0.98
 
@@ -66,7 +66,7 @@ class _Spoken:
     duration_s: float
 
 
-def recording_conditions(room_probability: float = 0.3, noise_probability: float = 0.3) -> AugmentConfig:
+def recording_conditions(room_probability: float = 0.2, noise_probability: float = 0.2) -> AugmentConfig:
     """Synthetic rooms and white noise, each on that part of the utterances, 0 to 1."""
     return AugmentConfig(
         noise_probability=noise_probability,

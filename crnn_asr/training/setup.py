@@ -42,16 +42,15 @@ def prepare(config: RunConfig, alphabet: str) -> Setup:
         failed += dev_failed
     else:
         train, dev = hold_out(train)
+    _require_some("training", train, failed)
     if not config.alphabet:
         config = replace(config, alphabet=choose_alphabet(alphabet, train, config))
     symbols = Alphabet(config.alphabet)
     config = replace(config, model=replace(config.model, num_symbols=symbols.num_symbols))
     examples, skipped = select_examples(train, config, symbols)
     dev_examples, dev_skipped = select_examples(dev, config, symbols)
-    for name, kept, left_out in (("training", examples, skipped), ("dev", dev_examples, dev_skipped)):
-        if not kept:
-            reason = f"; the first: {(left_out + failed)[0]}" if left_out + failed else ""
-            raise DataError(f"not one {name} utterance can be used{reason}")
+    _require_some("training", examples, skipped + failed)
+    _require_some("dev", dev_examples, dev_skipped + failed)
     augmenter = Augmenter(
         config.augment,
         config.features.sample_rate_hz,
@@ -79,6 +78,12 @@ def _read(manifests: Sequence[str]) -> tuple[list[Utterance], list[Problem]]:
             else:
                 problems.append(Problem(f"{manifest}: {utterance.id}", f"no audio file at {utterance.audio_path}"))
     return utterances, problems
+
+
+def _require_some(name: str, kept: Sequence[object], left_out: Sequence[Problem]) -> None:
+    if not kept:
+        reason = f"; {len(left_out)} are left out, the first: {left_out[0]}" if left_out else ": there is none"
+        raise DataError(f"not one {name} utterance can be used{reason}")
 
 
 def hold_out(utterances: Sequence[Utterance]) -> tuple[list[Utterance], list[Utterance]]:

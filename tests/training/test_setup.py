@@ -68,7 +68,7 @@ def test_nothing_left_is_a_sentence(tone_corpus, tmp_path):
     manifest = tmp_path / "m.jsonl"
     manifest.write_text('{"audio_filepath": "gone.wav", "duration": 1, "text": "a"}')
     with pytest.raises(DataError, match=r"gone\.wav"):
-        prepare(config(manifest, dev=tone_corpus / "dev.jsonl"), "abc")
+        prepare(config(manifest, dev=tone_corpus / "dev.jsonl"), "auto")
 
 
 def test_noise_folders(tone_corpus, tmp_path):
