@@ -22,7 +22,8 @@ def sum_over_replicas(*tensors: Tensor) -> tuple[Tensor, ...]:
     context = tf.distribute.get_replica_context()
     if context.num_replicas_in_sync == 1:
         return tensors
-    return tuple(context.all_reduce(tf.distribute.ReduceOp.SUM, list(tensors)))
+    placed = [tf.identity(tensor) for tensor in tensors]  # what it is given must have a device
+    return tuple(context.all_reduce(tf.distribute.ReduceOp.SUM, placed))
 
 
 def num_local(strategy: tf.distribute.Strategy) -> int:
@@ -100,7 +101,7 @@ def _compiled_sum(strategy: tf.distribute.Strategy) -> Callable[..., Any]:
 
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.float64)], autograph=False)
     def total(values):  # type: ignore[no-untyped-def]
-        sums = strategy.run(lambda: sum_over_replicas(tf.identity(values))[0])
+        sums = strategy.run(lambda: sum_over_replicas(values)[0])
         return strategy.experimental_local_results(sums)[0] / num_local(strategy)
 
     return total

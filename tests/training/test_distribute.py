@@ -17,7 +17,7 @@ import tensorflow as tf
 from crnn_asr.config import PRESETS, ModelConfig, TrainingConfig, save_config
 from crnn_asr.errors import DataError
 from crnn_asr.training.batches import Batch, nothing, pad_batch
-from crnn_asr.training.loop import StepDone, Trainer
+from crnn_asr.training.loop import Trainer
 from crnn_asr.training.loss import ctc_loss
 from crnn_asr.training.model import CRNN
 from crnn_asr.training.run import RunDirectory
@@ -157,6 +157,13 @@ def finish(workers: list[subprocess.Popen[str]]) -> list[tuple[int, str]]:
     return [(process.returncode, error) for process, error in zip(workers, errors)]
 
 
+def train_alone(run: RunDirectory) -> Trainer:
+    setup = prepare(run.load_config(), "")
+    trainer = Trainer(run, setup.config, setup.train, setup.dev)
+    assert list(trainer.events())
+    return trainer
+
+
 def assert_same_run(found: RunDirectory, wanted: RunDirectory) -> None:
     for one, other in zip(found.read_metrics(), wanted.read_metrics(), strict=True):
         for name in ("step", "train_loss", "dev_loss", "dev_wer", "dev_cer", "learning_rate", "skipped_steps"):
@@ -171,11 +178,9 @@ def assert_same_run(found: RunDirectory, wanted: RunDirectory) -> None:
 def alone(tone_corpus, tmp_path_factory) -> RunDirectory:
     """The run of one process with whole batches."""
     run = make_run(tmp_path_factory.mktemp("runs") / "alone", tone_corpus)
-    setup = prepare(run.load_config(), "")
-    trainer = Trainer(run, setup.config, setup.train, setup.dev)
-    sizes = [len(batch[1]) for epoch in range(3) for batch in setup.train.dataset(epoch)]
-    assert sorted(sizes) == [1, 1, 1, 23, 23, 23]
-    assert sum(isinstance(event, StepDone) for event in trainer.events()) == 6
+    trainer = train_alone(run)
+    sizes = [len(batch[1]) for epoch in range(3) for batch in trainer.train_source.dataset(epoch)]
+    assert sorted(sizes) == [1, 1, 1, 23, 23, 23] and trainer.progress.step == 6
     return run
 
 
@@ -209,6 +214,16 @@ list(Trainer(run, setup.config, setup.train, setup.dev, tf.distribute.MirroredSt
 
 
 @pytest.mark.slow
+def test_two_workers_accumulate_as_one_process_does(tone_corpus, tmp_path):
+    changes = {"accumulate_batches": 2, "max_batch_utterances": 5}
+    one, two = make_run(tmp_path / "one", tone_corpus, **changes), make_run(tmp_path / "two", tone_corpus, **changes)
+    assert train_alone(one).progress.step == 3 * 3  # steps of batches 5 + 5, 5 + 5 and 4, in any order
+    for code, errors in finish(start_workers(two)):
+        assert code == 0, errors
+    assert_same_run(two, one)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_killed_worker_ends_the_run_and_resume_goes_on(tone_corpus, tmp_path, victim):
     changes = {"epochs": 8, "accumulate_batches": 2, "max_batch_utterances": 3}
@@ -217,6 +232,7 @@ def test_a_killed_worker_ends_the_run_and_resume_goes_on(tone_corpus, tmp_path, 
         make_run(tmp_path / "run", tone_corpus, **changes),
     )
     assert [code for code, _ in finish(start_workers(whole))] == [0, 0]
+    assert whole.read_metrics()[-1]["step"] == 8 * 4  # steps of two batches of three
     workers = start_workers(run)
     for line in workers[0].stdout:
         if line.startswith("epoch   3"):
