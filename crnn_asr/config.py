@@ -242,16 +242,17 @@ class RunConfig:
     noise_dir: str = ""
     rooms_dir: str = ""
 
-    def without_augmentation(self) -> "RunConfig":
-        """The same run on the recordings as they are: every probability and every mask off."""
+    def without_waveform_augmentation(self) -> "RunConfig":
+        """The same run with every probability off; masks on the features stay."""
         off: dict[str, Any] = {
             item.name: 0.0 for item in dataclasses.fields(AugmentConfig) if item.name.endswith("_probability")
         }
-        return dataclasses.replace(
-            self,
-            augment=dataclasses.replace(self.augment, **off),
-            spec_augment=SpecAugmentConfig(num_frequency_masks=0, num_time_masks=0),
-        )
+        return dataclasses.replace(self, augment=dataclasses.replace(self.augment, **off))
+
+    def without_augmentation(self) -> "RunConfig":
+        """The same run on the recordings as they are: every probability and every mask off."""
+        no_masks = SpecAugmentConfig(num_frequency_masks=0, num_time_masks=0)
+        return dataclasses.replace(self.without_waveform_augmentation(), spec_augment=no_masks)
 
 
 _FOUR_STRIDES = ((2, 2), (1, 1), (2, 2), (1, 1))

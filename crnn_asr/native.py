@@ -34,6 +34,14 @@ def without_native_lines(*beginnings: bytes) -> Iterator[None]:
                     os.write(2, line)
 
 
+def single_threaded_blas() -> None:
+    """Keep NumPy's small products to one thread, where several workers share the cores; before NumPy is imported.
+
+    OpenBLAS would start threads of its own for every product, which fight with the workers and with TensorFlow.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
 def load_tensorflow() -> None:
     """Import TensorFlow without its remarks on missing GPUs and rounding; its errors are shown."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -11,7 +11,7 @@ from typing import Any
 
 from crnn_asr.config import PRESETS, RunConfig, save_config
 from crnn_asr.console import FAILED, OK, USAGE, complain, non_negative_int, note, positive_float, positive_int, run
-from crnn_asr.native import load_tensorflow
+from crnn_asr.native import load_tensorflow, single_threaded_blas
 
 DEFAULT_DATA = Path("data/librispeech")
 LOG_EVERY_S = 60  # where there is no terminal to draw a bar on
@@ -20,8 +20,16 @@ LOG_EVERY_S = 60  # where there is no terminal to draw a bar on
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     data = parser.add_argument_group("data")
-    data.add_argument(
+    train_data = data.add_mutually_exclusive_group()
+    train_data.add_argument(
         "--train", nargs="+", type=Path, metavar="M.jsonl", help=f"manifests (default: {DEFAULT_DATA}/train-*.jsonl)"
+    )
+    train_data.add_argument(
+        "--records",
+        nargs="+",
+        type=Path,
+        metavar="DIR",
+        help="features that make_records.py made, instead of audio; only they are augmented then, not the waveform",
     )
     data.add_argument(
         "--dev",
@@ -77,15 +85,18 @@ def wanted_config(args: argparse.Namespace, base: RunConfig) -> RunConfig:
         "max_duration_s": args.max_duration,
         "seed": args.seed,
     }
+    sources = args.records or args.train
     whole = {
         "noise_dir": args.noise and str(Path(args.noise).resolve()),
         "rooms_dir": args.rooms and str(Path(args.rooms).resolve()),
-        "train_manifests": args.train and tuple(str(path.resolve()) for path in args.train),
+        "train_manifests": sources and tuple(str(path.resolve()) for path in sources),
         "dev_manifest": args.dev and str(args.dev.resolve()),
         "text": args.language and replace(base.text, language=args.language),
         "training": replace(base.training, **_given(training)),
     }
     config = replace(base, **_given(whole))
+    if args.records:
+        config = config.without_waveform_augmentation()
     return config.without_augmentation() if args.no_augment else config
 
 
@@ -112,6 +123,10 @@ def find_manifests(config: RunConfig) -> RunConfig:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
+    single_threaded_blas()
+    if args.records and (args.noise or args.rooms):
+        complain("--noise and --rooms need the audio, and --records has features; name manifests with --train instead")
+        return USAGE
     from crnn_asr.training.run import RunDirectory
     from crnn_asr.training.tf_config import worker
 
@@ -140,6 +155,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def train(directory: Any, config: RunConfig, args: argparse.Namespace, is_chief: bool) -> int:
     load_tensorflow()
     from crnn_asr.training.loop import Trainer
+    from crnn_asr.training.records import Record
     from crnn_asr.training.replicas import explained, find_strategy
     from crnn_asr.training.setup import prepare
 
@@ -155,6 +171,8 @@ def train(directory: Any, config: RunConfig, args: argparse.Namespace, is_chief:
         complain(problem)
     if setup.skipped:
         note(f"{len(setup.skipped)} utterances left out, see {directory.skipped}; the first: {setup.skipped[0]}")
+    if any(isinstance(example.utterance, Record) for example in setup.train.examples):
+        note("training on records: the waveform is not augmented, SpecAugment on the features is as configured")
     with explained():
         trainer = Trainer(directory, setup.config, setup.train, setup.dev, find_strategy())
     if args.resume:

@@ -29,7 +29,7 @@ CRASHED: Entry | str = "the process that converted it died; the file may be dama
 Progress = Callable[[int, int], None]  # (done, total)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Recording:
     """A recording to convert: where it is, where it goes, what is said in it and by whom."""
 

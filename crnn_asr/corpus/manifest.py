@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crnn_asr.errors import DataError
-from crnn_asr.files import write_text
+from crnn_asr.files import replacing
 
 _MAX_FLOAT = sys.float_info.max  # JSON may hold integers beyond
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Utterance:
     """One recording and what is said in it. `duration_s` is in seconds, `text` as transcribed, not normalised."""
 
@@ -47,15 +47,15 @@ def read_manifest(path: Path) -> tuple[list[Utterance], list[Problem]]:
     """
     utterances, problems = [], []
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")  # splitlines breaks at U+2028, which JSON may hold
+        with path.open(encoding="utf-8-sig", newline="\n") as lines:  # only there: JSON may hold other line ends
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    try:
+                        utterances.append(_parse(line.rstrip("\n"), path.parent))
+                    except DataError as error:
+                        problems.append(Problem(f"{path}:{number}", str(error)))
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: expected a JSONL manifest in UTF-8, got other bytes; is it an audio file?") from error
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            try:
-                utterances.append(_parse(line, path.parent))
-            except DataError as error:
-                problems.append(Problem(f"{path}:{number}", str(error)))
     if not utterances:
         found = f"{len(problems)} bad lines, the first: {problems[0]}" if problems else "an empty file"
         raise DataError(f"{path}: expected a JSONL manifest with an utterance a line, got {found}")
@@ -77,7 +77,8 @@ def _parse(line: str, root: Path) -> Utterance:
     if isinstance(duration, bool) or not isinstance(duration, int | float) or not 0 < duration <= _MAX_FLOAT:
         raise DataError(f'expected "duration" in seconds above 0, got {duration!r}')
     speaker, name = (values.get(key) for key in ("speaker", "id"))
-    return Utterance(root / audio, float(duration), text, _label(speaker), _label(name) or Path(audio).stem)
+    speaker = sys.intern(_label(speaker))  # one has many utterances
+    return Utterance(root / audio, float(duration), text, speaker, _label(name) or Path(audio).stem)
 
 
 def _label(value: object) -> str:
@@ -87,16 +88,15 @@ def _label(value: object) -> str:
 def write_manifest(path: Path, utterances: Iterable[Utterance]) -> None:
     """Write a manifest whole or not at all, audio paths relative to it."""
     root = path.parent.resolve()
-    lines = []
-    for utterance in utterances:
-        values: dict[str, object] = {
-            "audio_filepath": Path(os.path.relpath(utterance.audio_path.resolve(), root)).as_posix(),
-            "duration": round(utterance.duration_s, 4),
-            "text": utterance.text,
-        }
-        if utterance.speaker:
-            values["speaker"] = utterance.speaker
-        if utterance.id:
-            values["id"] = utterance.id
-        lines.append(json.dumps(values, ensure_ascii=False) + "\n")
-    write_text(path, "".join(lines))
+    with replacing(path) as partial, partial.open("w", encoding="utf-8") as file:
+        for utterance in utterances:
+            values: dict[str, object] = {
+                "audio_filepath": Path(os.path.relpath(utterance.audio_path.resolve(), root)).as_posix(),
+                "duration": round(utterance.duration_s, 4),
+                "text": utterance.text,
+            }
+            if utterance.speaker:
+                values["speaker"] = utterance.speaker
+            if utterance.id:
+                values["id"] = utterance.id
+            file.write(json.dumps(values, ensure_ascii=False) + "\n")

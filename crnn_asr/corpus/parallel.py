@@ -4,8 +4,9 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import TypeVar
@@ -14,6 +15,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 MAX_CRASHES_IN_A_ROW = 3
+CHUNKS_AHEAD = 3  # for each worker; results wait there until they are taken
 
 
 def map_in_processes(
@@ -55,15 +57,24 @@ def map_in_processes(
 
 
 def _map_in_pool(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:
-    chunk = 1 if workers == 1 else max(1, min(16, len(items) // (4 * workers)))
+    size = 1 if workers == 1 else max(1, min(16, len(items) // (4 * workers)))
     context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
     pool = ProcessPoolExecutor(workers, context, _start_worker)
+    chunks: deque[Future[list[Result]]] = deque()  # handed out, few at a time: memory does not grow with the items
     try:
-        with _interrupts_blocked():
-            results = pool.map(function, items, chunksize=chunk)
-        yield from results
+        for start in range(0, len(items), size):
+            with _interrupts_blocked():
+                chunks.append(pool.submit(_map_chunk, function, items[start : start + size]))
+            if len(chunks) > CHUNKS_AHEAD * workers:
+                yield from chunks.popleft().result()
+        while chunks:
+            yield from chunks.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _map_chunk(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    return [function(item) for item in items]
 
 
 @contextmanager

@@ -6,14 +6,14 @@ killed at any moment leaves nothing that the next one takes for done.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 Stamp = list[int]  # size in bytes, modification time in ns
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A finished conversion; `num_samples` counts those of the target."""
 
@@ -38,16 +38,17 @@ def read_record(path: Path) -> dict[str, Entry]:
     """The last entry of each target, by name; a line that a killed run left half written counts for nothing."""
     entries: dict[str, Entry] = {}
     if path.exists():
-        for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
-            try:
-                values: dict[str, Any] = json.loads(line)
-                name = values.pop("target_file")
-                entries[name] = Entry(**values)
-            except (ValueError, TypeError, KeyError, AttributeError):
-                continue
+        with path.open(encoding="utf-8", errors="replace", newline="\n") as lines:
+            for line in lines:
+                try:
+                    values: dict[str, Any] = json.loads(line)
+                    name = values.pop("target_file")
+                    entries[name] = Entry(**values)
+                except (ValueError, TypeError, KeyError, AttributeError):
+                    continue
     return entries
 
 
 def record_line(target_file: str, entry: Entry) -> str:
     # It begins with a line break, so that it stands apart from what a killed run left half written.
-    return "\n" + json.dumps({"target_file": target_file, **vars(entry)})
+    return "\n" + json.dumps({"target_file": target_file, **asdict(entry)})

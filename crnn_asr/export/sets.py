@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crnn_asr.config import RunConfig
-from crnn_asr.corpus.manifest import Problem, Utterance, read_manifest
+from crnn_asr.corpus.manifest import Problem, Utterance
+from crnn_asr.training.records import Record, read_utterances
 from crnn_asr.training.setup import hold_out
 
 
@@ -29,7 +30,7 @@ def read_sets(config: RunConfig, calibration: Path | None = None, dev: Path | No
     def read(*manifests: str | Path) -> list[Utterance]:
         utterances = []
         for manifest in manifests:
-            found, bad_lines = read_manifest(Path(manifest))
+            found, bad_lines = read_utterances(Path(manifest), config.features)
             utterances += found
             problems.extend(bad_lines)
         return utterances
@@ -39,5 +40,5 @@ def read_sets(config: RunConfig, calibration: Path | None = None, dev: Path | No
     if dev_manifest:
         chosen = read(dev_manifest)
     else:  # as in training
-        train, chosen = hold_out([utterance for utterance in train if utterance.audio_path.is_file()])
+        train, chosen = hold_out([u for u in train if isinstance(u, Record) or u.audio_path.is_file()])
     return UtteranceSets(tuple(read(calibration) if calibration else train), tuple(chosen), tuple(problems))

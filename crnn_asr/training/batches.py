@@ -20,6 +20,7 @@ from crnn_asr.console import describe
 from crnn_asr.corpus.manifest import Problem, Utterance
 from crnn_asr.text.alphabet import Alphabet, min_frames
 from crnn_asr.text.normalize import normalize
+from crnn_asr.training.records import Record
 
 Batch = tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]
 BATCH_SPEC = (
@@ -30,13 +31,12 @@ BATCH_SPEC = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Example:
-    """An utterance that can be trained on: its normalised text, symbol ids and feature frames."""
+    """An utterance that can be trained on: its normalised text and feature frames. A corpus of them is in memory."""
 
     utterance: Utterance
     text: str
-    labels: tuple[int, ...]
     num_frames: int
 
 
@@ -51,7 +51,7 @@ def select_examples(
         if reason := _obstacle(utterance, text, frames, config, alphabet):
             problems.append(Problem(utterance.id or str(utterance.audio_path), reason))
         else:
-            examples.append(Example(utterance, text, tuple(alphabet.encode(text)), frames))
+            examples.append(Example(utterance, text, frames))
     return examples, problems
 
 
@@ -126,6 +126,7 @@ class BatchSource:
         self.examples = examples
         self.config = config
         self.augmenter = augmenter
+        self.alphabet = Alphabet(config.alphabet)
         self.problems: dict[str, Problem] = {}
 
     def plan(self, epoch: int) -> list[list[int]]:
@@ -137,31 +138,37 @@ class BatchSource:
 
     def load(self, indices: Sequence[int], epoch: int) -> tuple[Batch, list[Example]]:
         """Read, augment and transform the utterances of one batch; unusable ones are left out and named."""
-        features, kept = [], []
+        features, labels, kept = [], [], []
         for index in indices:
             example = self.examples[index]
+            symbols = self.alphabet.encode(example.text)
+            rng = np.random.default_rng((self.config.training.seed, epoch, index))
             try:
-                features.append(
-                    self._features(example, np.random.default_rng((self.config.training.seed, epoch, index)))
-                )
+                features.append(self._features(example.utterance, min_frames(symbols), rng))
+                labels.append(symbols)
                 kept.append(example)
             except (OSError, ValueError) as error:
                 name = example.utterance.id or str(example.utterance.audio_path)
                 self.problems[name] = Problem(name, describe(error))
-        return pad_batch(features, [example.labels for example in kept], self.config.features.num_mels), kept
+        return pad_batch(features, labels, self.config.features.num_mels), kept
 
-    def _features(self, example: Example, rng: np.random.Generator) -> NDArray[np.float32]:
+    def _features(self, utterance: Utterance, need: int, rng: np.random.Generator) -> NDArray[np.float32]:
+        if isinstance(utterance, Record):
+            features = utterance.read_features()
+        else:
+            features = compute_features(self._samples(utterance, need, rng), self.config.features)
+        if self.config.model.output_length(len(features)) < need:
+            raise ValueError(f"the audio holds {len(features)} frames, too few for its {need} symbols and repeats")
+        return spec_augment(features, self.config.spec_augment, rng) if self.augmenter else features
+
+    def _samples(self, utterance: Utterance, need: int, rng: np.random.Generator) -> NDArray[np.float32]:
         config = self.config
-        samples = read_audio(example.utterance.audio_path, config.features.sample_rate_hz)
-        need = min_frames(example.labels)
+        samples = read_audio(utterance.audio_path, config.features.sample_rate_hz)
         if self.augmenter:
             augmented = self.augmenter(samples, rng)
             if config.model.output_length(config.features.num_frames(len(augmented))) >= need:
                 samples = augmented  # else it was sped up past what CTC can align
-        features = compute_features(samples, config.features)
-        if config.model.output_length(len(features)) < need:
-            raise ValueError(f"the audio holds {len(samples)} samples, too few for its {need} symbols and repeats")
-        return spec_augment(features, config.spec_augment, rng) if self.augmenter else features
+        return samples
 
     def dataset(self, epoch: int, start: int = 0, workers: int = 2, share: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
         """Batches of an epoch from number `start` on: features, feature_lengths, labels, label_lengths.

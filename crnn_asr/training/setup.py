@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from crnn_asr.audio.augment import Augmenter
-from crnn_asr.config import RunConfig
-from crnn_asr.corpus.manifest import Problem, Utterance, read_manifest
+from crnn_asr.config import FeatureConfig, RunConfig
+from crnn_asr.corpus.manifest import Problem, Utterance
 from crnn_asr.errors import DataError
 from crnn_asr.text.alphabet import ENGLISH, Alphabet
 from crnn_asr.text.normalize import normalize
 from crnn_asr.training.batches import BatchSource, select_examples
+from crnn_asr.training.records import Record, read_utterances
 
 HELD_OUT = 20  # where no dev manifest is given, one speaker (or utterance) of so many becomes dev
 
@@ -27,18 +28,18 @@ class Setup:
 
 
 def prepare(config: RunConfig, alphabet: str) -> Setup:
-    """Read the manifests that `config` names and choose what can be trained on.
+    """Read the manifests and records that `config` names and choose what can be trained on.
 
     Args:
         config: as wanted; an empty alphabet is filled in.
         alphabet: "auto" (every character of the normalised training text), "english", or the characters themselves.
 
     Raises:
-        DataError: a manifest without a good line, or nothing left to train on.
+        DataError: a manifest without a good line, records that do not fit, or nothing left to train on.
     """
-    train, failed = _read(config.train_manifests)
+    train, failed = _read(config.train_manifests, config.features)
     if config.dev_manifest:
-        dev, dev_failed = _read([config.dev_manifest])
+        dev, dev_failed = _read([config.dev_manifest], config.features)
         failed += dev_failed
     else:
         train, dev = hold_out(train)
@@ -66,14 +67,14 @@ def prepare(config: RunConfig, alphabet: str) -> Setup:
     )
 
 
-def _read(manifests: Sequence[str]) -> tuple[list[Utterance], list[Problem]]:
+def _read(manifests: Sequence[str], features: FeatureConfig) -> tuple[list[Utterance], list[Problem]]:
     utterances: list[Utterance] = []
     problems: list[Problem] = []
     for manifest in manifests:
-        found, bad_lines = read_manifest(Path(manifest))
+        found, bad_lines = read_utterances(Path(manifest), features)
         problems += bad_lines
         for utterance in found:
-            if utterance.audio_path.is_file():
+            if isinstance(utterance, Record) or utterance.audio_path.is_file():
                 utterances.append(utterance)
             else:
                 problems.append(Problem(f"{manifest}: {utterance.id}", f"no audio file at {utterance.audio_path}"))

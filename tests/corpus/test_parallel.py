@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from crnn_asr.corpus.parallel import MAX_CRASHES_IN_A_ROW, map_in_processes
+from crnn_asr.corpus.parallel import CHUNKS_AHEAD, MAX_CRASHES_IN_A_ROW, map_in_processes
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -19,6 +19,12 @@ def square_or_die(number: int) -> int:
     if number < 0:
         os.kill(os.getpid(), signal.SIGKILL)
     return number * number
+
+
+def leave_a_file(item: tuple[Path, int]) -> int:
+    folder, number = item
+    (folder / str(number)).touch()
+    return number
 
 
 def refuse(number: int) -> int:
@@ -47,6 +53,15 @@ def test_processes_that_always_die_end_the_run() -> None:
         for result in results:
             seen.append(result)
     assert seen == [-1] * MAX_CRASHES_IN_A_ROW
+
+
+def test_results_that_nobody_takes_do_not_pile_up(tmp_path: Path) -> None:
+    numbers = list(range(400))
+    results = map_in_processes(leave_a_file, [(tmp_path, number) for number in numbers], 2, crashed=-1)
+    assert next(results) == 0
+    time.sleep(0.5)
+    assert len(list(tmp_path.iterdir())) <= (CHUNKS_AHEAD * 2 + 1) * 16
+    assert list(results) == numbers[1:]
 
 
 def test_what_the_function_raises_arrives_whole() -> None:

@@ -93,3 +93,30 @@ def test_a_checkpoint_of_another_architecture(tone_corpus, tmp_path, uninterrupt
     result = run(command(tone_corpus, out, "--resume"), cwd=tmp_path)
     assert result.returncode == 1
     assert "another architecture" in result.stderr and "Traceback" not in result.stderr
+
+
+def test_records_instead_of_audio_stopped_and_resumed(tone_corpus, tmp_path, script, capsys):
+    records = tmp_path / "records"
+    assert script("make_records").main([str(tone_corpus / "train.jsonl"), "--out", str(records), "--jobs", "1"]) == 0
+    options = ["--records", str(records), "--dev", str(tone_corpus / "dev.jsonl"), "--preset", "tiny"]
+    options += ["--epochs", "2", "--batch-seconds", "5"]
+    main = script("train").main
+    assert main([*options, "--out", str(tmp_path / "whole")]) == 0
+    assert "waveform is not augmented" in capsys.readouterr().err
+    script_path = str(ROOT / "scripts" / "train.py")
+    process = subprocess.Popen(
+        [sys.executable, script_path, *options, "--out", str(tmp_path / "cut")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    next(line for line in process.stdout if line.startswith("epoch   1"))
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=120)
+    assert process.returncode == 143
+    assert main(["--out", str(tmp_path / "cut"), "--resume", "--records", str(records)]) == 0
+    for found, wanted in zip(weights(tmp_path / "cut"), weights(tmp_path / "whole"), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    assert main(["--out", str(tmp_path / "new"), "--records", str(records), "--noise", str(tmp_path)]) == 2
+    assert "--noise" in capsys.readouterr().err
