@@ -58,7 +58,7 @@ def ours(config: ModelConfig, batch: tuple[np.ndarray, ...]) -> Step:
     model = CRNN(config)
     step = make_train_step(model, make_optimizer(TrainingConfig(), model), CLIP_NORM)
     tensors = [tf.constant(array) for array in batch]
-    return lambda: float(step(*tensors, tf.constant([0, 0]), LEARNING_RATE)[0])
+    return lambda: float(step(*tensors, tf.constant([0, 0]), LEARNING_RATE)[0][0])
 
 
 def stock_keras(config: ModelConfig, batch: tuple[np.ndarray, ...]) -> Step:

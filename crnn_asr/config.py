@@ -195,6 +195,7 @@ class TrainingConfig:
     epochs: int = 60
     batch_frames: int = 8_000  # 100 a second
     max_batch_utterances: int = 32
+    accumulate_batches: int = 1  # batches a step; their gradients are summed as those of one large batch
     learning_rate: float = 2e-3  # the peak
     warmup_steps: int = 200
     schedule: str = "cosine"  # cosine (to zero at the last step) or plateau (halved when dev WER stands still)
@@ -214,6 +215,7 @@ class TrainingConfig:
         _require(
             self.max_batch_utterances >= 1, f"max_batch_utterances must be at least 1, got {self.max_batch_utterances}"
         )
+        _require(self.accumulate_batches >= 1, f"accumulate_batches must be at least 1, got {self.accumulate_batches}")
         _require(self.learning_rate > 0, f"learning_rate must be positive, got {self.learning_rate}")
         _require(self.schedule in ("cosine", "plateau"), f"schedule must be cosine or plateau, got {self.schedule!r}")
         _require(self.clip_norm > 0, f"clip_norm must be positive, got {self.clip_norm}")

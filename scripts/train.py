@@ -54,6 +54,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     recipe.add_argument("--preset", choices=sorted(PRESETS), help="sizes of model and training (default: an4)")
     recipe.add_argument("--epochs", type=positive_int, help="passes over the training data")
     recipe.add_argument("--batch-seconds", type=positive_float, help="padded audio in a step, in seconds")
+    recipe.add_argument(
+        "--accumulate",
+        type=positive_int,
+        metavar="N",
+        help="batches a step, for large steps in little memory; 1 is off",
+    )
     recipe.add_argument("--learning-rate", type=positive_float, help="the schedule's peak")
     recipe.add_argument(
         "--schedule", choices=("cosine", "plateau"), help="to zero, or halved when dev WER stands still"
@@ -72,6 +78,7 @@ def wanted_config(args: argparse.Namespace, base: RunConfig) -> RunConfig:
     training = {
         "epochs": args.epochs,
         "batch_frames": args.batch_seconds and round(args.batch_seconds * 1000 / base.features.hop_ms),
+        "accumulate_batches": args.accumulate,
         "learning_rate": args.learning_rate,
         "schedule": args.schedule,
         "early_stopping_epochs": args.early_stopping,
@@ -121,8 +128,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         complain("--noise and --rooms need the audio, and --records has features; name manifests with --train instead")
         return USAGE
     from crnn_asr.training.run import RunDirectory
+    from crnn_asr.training.tf_config import worker
 
-    directory = RunDirectory(args.out)
+    number, count = worker()
+    directory = RunDirectory(args.out, number)
     if args.resume:
         config = directory.load_config()
         if args.preset not in (None, config.preset) or args.alphabet or wanted_config(args, config) != config:
@@ -131,43 +140,49 @@ def main(argv: Sequence[str] | None = None) -> int:
                 "leave those options out, or start over with --fresh"
             )
             return USAGE
-    elif directory.exists() and not args.fresh:
+    elif number == 0 and directory.exists() and not args.fresh:
         complain(
             f"{args.out} holds a run; go on with it with --resume, delete it with --fresh, or choose another --out"
         )
         return USAGE
     else:
         config = find_manifests(wanted_config(args, PRESETS[args.preset or "an4"]))
-    return train(directory, config, args)
+    if count > 1:
+        note(f"worker {number} of 0 to {count - 1}: waits until all are started")
+    return train(directory, config, args, number == 0)
 
 
-def train(directory: Any, config: RunConfig, args: argparse.Namespace) -> int:
+def train(directory: Any, config: RunConfig, args: argparse.Namespace, is_chief: bool) -> int:
     load_tensorflow()
     from crnn_asr.training.loop import Trainer
     from crnn_asr.training.records import Record
+    from crnn_asr.training.replicas import explained, find_strategy
     from crnn_asr.training.setup import prepare
 
     setup = prepare(config, args.alphabet or "auto")
-    if not args.resume:
-        directory.clear()
-        directory.root.mkdir(parents=True, exist_ok=True)
-        save_config(setup.config, directory.config)
-    directory.write_environment()
-    directory.write_skipped([*setup.failed, *setup.skipped])
+    if is_chief:
+        if not args.resume:
+            directory.clear()
+            directory.root.mkdir(parents=True, exist_ok=True)
+            save_config(setup.config, directory.config)
+        directory.write_environment()
+        directory.write_skipped([*setup.failed, *setup.skipped])
     for problem in setup.failed:
         complain(problem)
     if setup.skipped:
         note(f"{len(setup.skipped)} utterances left out, see {directory.skipped}; the first: {setup.skipped[0]}")
     if any(isinstance(example.utterance, Record) for example in setup.train.examples):
         note("training on records: the waveform is not augmented, SpecAugment on the features is as configured")
-    trainer = Trainer(directory, setup.config, setup.train, setup.dev)
+    with explained():
+        trainer = Trainer(directory, setup.config, setup.train, setup.dev, find_strategy())
     if args.resume:
         trainer.resume()
     print(
         f"{len(setup.train.examples)} utterances to train on, {len(setup.dev.examples)} to choose by, "
         f"{trainer.model.count_params():,} parameters, epochs {trainer.progress.epoch} of {config.training.epochs} done"
     )
-    signal_number = follow(trainer)
+    with explained():
+        signal_number = follow(trainer)
     unusable = [*setup.train.problems.values(), *setup.dev.problems.values()]
     for problem in unusable:
         complain(problem)
@@ -175,7 +190,7 @@ def train(directory: Any, config: RunConfig, args: argparse.Namespace) -> int:
     p = trainer.progress
     if not p.finished:
         note(f"stopped after step {p.step}, everything is saved; go on with --resume")
-        return 128 + signal_number
+        return 128 + (signal_number or signal.SIGTERM)  # which another worker received
     print(
         f"best epoch {p.best_epoch}: dev WER {100 * p.best_wer:.2f} %; "
         f"{p.seconds / 60:.1f} minutes of training; the model is in {directory.root}"

@@ -97,6 +97,16 @@ def plan_batches(
     return batches
 
 
+def nothing(num_mels: int) -> Batch:
+    """One row of length 0, with the label that CTC insists on: a replica without utterances keeps in step with it."""
+    return (
+        np.zeros((1, 1, num_mels), np.float32),
+        np.zeros(1, np.int32),
+        np.zeros((1, 1), np.int32),
+        np.ones(1, np.int32),
+    )
+
+
 def pad_batch(features: Sequence[NDArray[np.float32]], labels: Sequence[Sequence[int]], num_mels: int) -> Batch:
     """Features (B, T, F) and labels (B, U), zeros beyond the true lengths, each with its lengths. B may be 0."""
     feature_lengths = np.array([len(item) for item in features], np.int32)
@@ -160,12 +170,18 @@ class BatchSource:
                 samples = augmented  # else it was sped up past what CTC can align
         return samples
 
-    def dataset(self, epoch: int, start: int = 0, workers: int = 2) -> tf.data.Dataset:
-        """Batches of an epoch from number `start` on: features, feature_lengths, labels, label_lengths."""
+    def dataset(self, epoch: int, start: int = 0, workers: int = 2, share: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
+        """Batches of an epoch from number `start` on: features, feature_lengths, labels, label_lengths.
+
+        Of the n replicas that share every batch, number i passes (i, n) and gets rows i, i + n, … Where these are none,
+        or cannot be read, it gets one row of length 0, which counts nowhere.
+        """
         plan = self.plan(epoch)
+        first, step = share
 
         def load(number: NDArray[np.int64]) -> Batch:
-            return self.load(plan[int(number)], epoch)[0]
+            batch, examples = self.load(plan[int(number)][first::step], epoch)
+            return batch if examples else nothing(self.config.features.num_mels)
 
         return pipeline(load, range(start, len(plan)), workers)
 

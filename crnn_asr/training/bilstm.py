@@ -1,4 +1,4 @@
-"""A bidirectional LSTM made for training on CPUs.
+"""A bidirectional LSTM made for training on CPUs, which uses cuDNN where there is a GPU.
 
 Both directions run in one loop over time, the input projection of all frames is one product before it, and the backward
 pass is written by hand: what does not depend on the running gradients is computed for all frames at once, and the
@@ -7,6 +7,10 @@ gradient of the recurrent weights is one product after the loop. The equations a
 
     i, f, o = sigmoid(z_i), sigmoid(z_f), sigmoid(z_o)     z = x·W + h·R + b
     c' = f·c + i·tanh(z_g)        h' = o·tanh(c')
+
+On a GPU the loop would start a few kernels a frame; cuDNN's one kernel runs each direction instead, from the same
+weights. That path could not be run where this was written: its parameters are tested against those that Keras hands to
+the same operation, the rest by reading.
 """
 
 from collections.abc import Callable
@@ -74,6 +78,30 @@ def _recurrence(projected: Tensor, recurrent: Tensor) -> tuple[Tensor, Callable[
     return hidden, gradient
 
 
+def cudnn_parameters(kernel: Tensor, recurrent: Tensor, bias: Tensor) -> Tensor:
+    """Weights of one direction, gates in Keras' order, as the one vector that cuDNN takes.
+
+    Each gate's input matrix, then each gate's recurrent one, all transposed, then two biases a gate, of which one is 0.
+    """
+    matrices = [tf.transpose(gate) for weights in (kernel, recurrent) for gate in tf.split(weights, 4, -1)]
+    return tf.concat([tf.reshape(part, (-1,)) for part in (*matrices, tf.zeros_like(bias), bias)], 0)
+
+
+def _cudnn(x: Tensor, lengths: Tensor, kernel: Tensor, recurrent: Tensor, bias: Tensor) -> Tensor:
+    """One direction, forward in time: x (T, B, F) to hidden states (T, B, u), zero past the lengths."""
+    state = tf.zeros((1, tf.shape(x)[1], recurrent.shape[0]))
+    return tf.raw_ops.CudnnRNNV3(
+        input=x,
+        input_h=state,
+        input_c=state,
+        params=cudnn_parameters(kernel, recurrent, bias),
+        sequence_lengths=tf.maximum(lengths, 1),  # cuDNN knows no sequence of none
+        rnn_mode="lstm",
+        time_major=True,
+        is_training=True,
+    )[0]
+
+
 def _gates_ifgo_to_ifog(weights: Tensor) -> Tensor:
     i, f, g, o = tf.split(weights, 4, -1)
     return tf.concat([i, f, o, g], -1)
@@ -111,16 +139,27 @@ class BiLSTM(keras.layers.Layer):
 
     def call(self, x: Tensor, lengths: Tensor) -> Tensor:
         """Map x (B, T, F) with lengths (B,) int32 to (B, T, 2u)."""
-        u, batch, steps = self.units, tf.shape(x)[0], tf.shape(x)[1]
         kernels = tf.split(tf.convert_to_tensor(self.kernel), 2, -1)
         biases = tf.split(tf.convert_to_tensor(self.bias), 2, -1)
+        recurrent = tf.convert_to_tensor(self.recurrent)
+        x = tf.transpose(x, (1, 0, 2))
+        if tf.config.list_logical_devices("GPU"):
+            backward = tf.reverse_sequence(x, lengths, seq_axis=0, batch_axis=1)
+            directions = zip((x, backward), kernels, tf.unstack(recurrent), biases)
+            forward, backward = (_cudnn(values, lengths, *weights) for values, *weights in directions)
+        else:
+            forward, backward = self._both(x, lengths, kernels, recurrent, biases)
+        backward = tf.reverse_sequence(backward, lengths, seq_axis=0, batch_axis=1)
+        joined = tf.transpose(tf.concat([forward, backward], -1), (1, 0, 2))
+        return tf.ensure_shape(joined, (None, None, 2 * self.units))
+
+    def _both(self, x: Tensor, lengths: Tensor, kernels: Any, recurrent: Tensor, biases: Any) -> list[Tensor]:
+        """Hidden states (T, B, u) of each direction, the backward one still reversed."""
         kernel = tf.concat([_gates_ifgo_to_ifog(half) for half in kernels], -1)
         bias = tf.concat([_gates_ifgo_to_ifog(half) for half in biases], -1)
-        recurrent = _gates_ifgo_to_ifog(tf.convert_to_tensor(self.recurrent))
-        x = tf.transpose(x, (1, 0, 2))
         projected = tf.matmul(tf.reshape(x, (-1, x.shape[-1])), kernel) + bias
-        forward, backward = tf.split(tf.reshape(projected, (steps, batch, 8 * u)), 2, -1)
+        projected = tf.reshape(projected, (tf.shape(x)[0], tf.shape(x)[1], 8 * self.units))
+        forward, backward = tf.split(projected, 2, -1)
         backward = tf.reverse_sequence(backward, lengths, seq_axis=0, batch_axis=1)
-        forward, backward = tf.unstack(_recurrence(tf.stack([forward, backward], 1), recurrent), axis=1)
-        backward = tf.reverse_sequence(backward, lengths, seq_axis=0, batch_axis=1)
-        return tf.ensure_shape(tf.transpose(tf.concat([forward, backward], -1), (1, 0, 2)), (None, None, 2 * u))
+        hidden = _recurrence(tf.stack([forward, backward], 1), _gates_ifgo_to_ifog(recurrent))
+        return tf.unstack(hidden, axis=1)

@@ -2,6 +2,7 @@
 
 import json
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from crnn_asr.config import RunConfig
+from crnn_asr.config import RunConfig, to_dict
 from crnn_asr.errors import DataError
 from crnn_asr.files import write_text
 from crnn_asr.text.alphabet import Alphabet
@@ -20,8 +21,15 @@ from crnn_asr.training.checkpoint import Progress, load_checkpoint, save_checkpo
 from crnn_asr.training.curves import draw_curves
 from crnn_asr.training.keras_file import save_keras
 from crnn_asr.training.model import CRNN
+from crnn_asr.training.replicas import Replicas
 from crnn_asr.training.run import RunDirectory
-from crnn_asr.training.step import learning_rate, make_dev_step, make_optimizer, make_train_step
+from crnn_asr.training.step import (
+    learning_rate,
+    make_accumulating_step,
+    make_dev_step,
+    make_optimizer,
+    make_train_step,
+)
 
 
 @dataclass(frozen=True)
@@ -54,106 +62,143 @@ Event = StepDone | EpochDone | Stopped
 
 
 class Trainer:
-    """A run in progress: model, optimiser, data, and where it stands."""
+    """A run in progress: model, optimiser, data, and where it stands.
 
-    def __init__(self, run: RunDirectory, config: RunConfig, train: BatchSource, dev: BatchSource) -> None:
+    With several workers each has its own, all do the same steps, and the chief's writes the run directory.
+    """
+
+    def __init__(
+        self,
+        run: RunDirectory,
+        config: RunConfig,
+        train: BatchSource,
+        dev: BatchSource,
+        strategy: tf.distribute.Strategy | None = None,
+    ) -> None:
         tf.config.experimental.enable_op_determinism()
         tf.keras.utils.set_random_seed(config.training.seed)
         self.run, self.config, self.train_source, self.dev_source = run, config, train, dev
         self.alphabet = Alphabet(config.alphabet)
-        self.model = CRNN(config.model)
-        self.optimizer = make_optimizer(config.training, self.model)
+        self.replicas = Replicas(strategy or tf.distribute.get_strategy())
+        with self.replicas.strategy.scope():
+            self.model = CRNN(config.model)
+            self.optimizer = make_optimizer(config.training, self.model)
+            make_step = make_train_step if config.training.accumulate_batches == 1 else make_accumulating_step
+            self.train_step = make_step(self.model, self.optimizer, config.training.clip_norm)
         self.variables = [*self.model.weights, *self.optimizer.variables]
-        self.train_step = make_train_step(self.model, self.optimizer, config.training.clip_norm)
         self.dev_step = make_dev_step(self.model)
         self.progress = Progress()
         self.batches_of_epoch = [len(train.plan(epoch)) for epoch in range(config.training.epochs)]
+        size = config.training.accumulate_batches
+        self.total_steps = sum(-(-batches // size) for batches in self.batches_of_epoch)
         self.saved_at = time.monotonic()
 
     def resume(self) -> None:
         """Go on from the last checkpoint; from the start where the run was ended before it wrote one."""
         if self.run.last.is_file():
             self.progress = load_checkpoint(self.run.last, self.variables)
-        rows = [row for row in self.run.read_metrics() if row["epoch"] <= self.progress.epoch]
-        self.run.write_metrics(rows)
+        if self.replicas.is_chief:
+            rows = [row for row in self.run.read_metrics() if row["epoch"] <= self.progress.epoch]
+            self.run.write_metrics(rows)
 
     def save(self) -> None:
-        save_checkpoint(self.run.last, self.variables, self.progress)
+        if self.replicas.is_chief:
+            save_checkpoint(self.run.last, self.variables, self.progress)
         self.saved_at = time.monotonic()
 
     def events(self, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Event]:
         """Train to the end, or until `should_stop`, which is asked after every step."""
         p, training = self.progress, self.config.training
+        self._require_same_start()
         while not p.finished:
             for event in self._epoch():
                 yield event
-                if should_stop():
+                if self.replicas.any(should_stop()):
                     self.save()
                     yield Stopped()
                     return
             yield self._end_epoch()
             p.finished = p.epoch >= training.epochs or (0 < training.early_stopping_epochs <= p.epoch - p.best_epoch)
-            self._write_summary()
+            if self.replicas.is_chief:
+                self._write_summary()
             self.save()
-            if should_stop() and not p.finished:
+            if self.replicas.any(should_stop()) and not p.finished:
                 yield Stopped()
                 return
 
+    def _require_same_start(self) -> None:
+        p = self.progress
+        ids = [example.utterance.id for example in self.train_source.examples]
+        self.replicas.require_same(zlib.crc32(json.dumps([ids, to_dict(self.config.training)]).encode()), "data")
+        self.replicas.require_same(p.step, "checkpoint")
+
     def _epoch(self) -> Iterator[StepDone]:
-        p, config = self.progress, self.config
+        p, training = self.progress, self.config.training
         batches = self.batches_of_epoch[p.epoch]
-        total = sum(self.batches_of_epoch)
-        dataset = iter(self.train_source.dataset(p.epoch, p.batch))
-        hop_s = config.features.hop_ms / 1000
+        datasets = [iter(self.train_source.dataset(p.epoch, p.batch, share=share)) for share in self.replicas.shares]
+        hop_s = self.config.features.hop_ms / 1000
         session_start, session_step = time.perf_counter(), p.step
         while p.batch < batches:
             start = time.perf_counter()
-            batch = next(dataset)
-            waited = time.perf_counter() - start
-            count = len(batch[1])
-            loss = 0.0
-            if count:
-                rate = learning_rate(config.training, p.step, total, p.learning_rate_scale)
-                loss_sum, norm = self.train_step(*batch, tf.constant([config.training.seed, p.step]), rate)
-                loss, finite = float(loss_sum), bool(np.isfinite(norm))
-                p.skipped_steps += not finite
-                p.loss_sum += loss if finite else 0.0
-                p.utterances += count if finite else 0
-                loss /= count
+            size = min(training.accumulate_batches, batches - p.batch)
+            group = [[array for dataset in datasets for array in next(dataset)] for _ in range(size)]
+            p.wait_seconds += time.perf_counter() - start
+            (loss, utterances, frames), finite = self._step(group)
+            p.skipped_steps += utterances > 0 and not finite
+            p.loss_sum += loss if finite else 0.0
+            p.utterances += utterances if finite else 0
             p.step += 1
-            p.batch += 1
+            p.batch += size
             seconds = time.perf_counter() - start
             p.seconds += seconds
             p.epoch_seconds += seconds
-            p.wait_seconds += waited
-            p.audio_seconds += float(np.sum(batch[1])) * hop_s
+            p.audio_seconds += frames * hop_s
             pace = (time.perf_counter() - session_start) / (p.step - session_step)
-            if time.monotonic() - self.saved_at > config.training.checkpoint_every_s and p.batch < batches:
+            if time.monotonic() - self.saved_at > training.checkpoint_every_s and p.batch < batches:
                 self.save()
             yield StepDone(
                 epoch=p.epoch + 1,
                 batch=p.batch,
                 batches=batches,
-                loss=loss,
+                loss=loss / max(1, utterances),
                 audio_seconds_per_second=p.audio_seconds / p.epoch_seconds,
                 wait_share=p.wait_seconds / p.epoch_seconds,
-                seconds_left=pace * (total - p.step),
+                seconds_left=pace * (self.total_steps - p.step),
             )
+
+    def _step(self, group: list[Any]) -> tuple[tuple[float, int, int], bool]:
+        """Train on the batches of one step: (loss, utterances, frames) of all replicas, and whether it was finite."""
+        p, training = self.progress, self.config.training
+        rate = learning_rate(training, p.step, self.total_steps, p.learning_rate_scale)
+        number = sum(self.batches_of_epoch[: p.epoch]) + p.batch
+        seeds = [tf.constant([training.seed, number + i]) for i in range(len(group))]
+        if training.accumulate_batches == 1:
+            totals, norm = self.train_step(*group[0], seeds[0], rate)
+        else:
+            add, finish = self.train_step
+            for batch, seed in zip(group, seeds):
+                add(*batch, seed)
+            totals, norm = finish(rate)
+        loss, utterances, frames = totals.numpy().tolist()
+        return (loss, int(utterances), int(frames)), bool(np.isfinite(norm))
 
     def _end_epoch(self) -> EpochDone:
         p = self.progress
-        dev_loss, scores, texts = self.evaluate()
+        numbers, texts = [0.0] * 4, []
+        if self.replicas.is_chief:  # the others wait for its numbers and decide by them as it does
+            loss, scores, texts = self.evaluate()
+            numbers = [loss, scores.words.rate, scores.words.percent, scores.characters.percent]
+        dev_loss, wer, wer_percent, cer_percent = self.replicas.from_chief(*numbers)
         p.epoch += 1
-        wer = scores.words.rate
         is_best = (wer, dev_loss) < (p.best_wer, p.best_loss)
-        rate = learning_rate(self.config.training, p.step - 1, sum(self.batches_of_epoch), p.learning_rate_scale)
+        rate = learning_rate(self.config.training, p.step - 1, self.total_steps, p.learning_rate_scale)
         metrics = {
             "epoch": p.epoch,
             "step": p.step,
             "train_loss": p.loss_sum / max(1, p.utterances),
             "dev_loss": dev_loss,
-            "dev_wer": scores.words.percent,
-            "dev_cer": scores.characters.percent,
+            "dev_wer": wer_percent,
+            "dev_cer": cer_percent,
             "learning_rate": rate,
             "skipped_steps": p.skipped_steps,
             "seconds": round(p.epoch_seconds, 3),
@@ -163,11 +208,12 @@ class Trainer:
         p.batch, p.loss_sum, p.utterances = 0, 0.0, 0
         p.epoch_seconds = p.audio_seconds = p.wait_seconds = 0.0
         self._judge(is_best, wer, dev_loss)
-        rows = [*self.run.read_metrics(), metrics]
-        self.run.write_metrics(rows)
-        draw_curves(rows, self.run.curves)
-        if is_best:
-            self._keep_best(texts)
+        if self.replicas.is_chief:
+            rows = [*self.run.read_metrics(), metrics]
+            self.run.write_metrics(rows)
+            draw_curves(rows, self.run.curves)
+            if is_best:
+                self._keep_best(texts)
         return EpochDone(metrics, is_best)
 
     def _judge(self, is_best: bool, wer: float, dev_loss: float) -> None:

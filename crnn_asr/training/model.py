@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from crnn_asr.config import ModelConfig
 from crnn_asr.training.bilstm import BiLSTM
+from crnn_asr.training.replicas import sum_over_replicas
 
 Tensor = Any
 EPSILON = 1e-3
@@ -31,19 +32,24 @@ def dropout(x: Tensor, rate: float, seed: Tensor) -> Tensor:
 
 @tf.custom_gradient
 def _normalize_relu(x: Tensor, mask: Tensor, gamma: Tensor, beta: Tensor) -> tuple[Any, Any]:
-    """ReLU of batch norm over true frames: y (B, T, F, C) with zeros in the padding, mean (C,) and variance (C,).
+    """ReLU of batch norm over true frames: y (B, T, F, C), zero in the padding; mean (C,), variance (C,), count ().
 
     The gradient is written by hand because these arrays are the largest of all, and each pass over them counts. With
     n true values a channel, x̂ = (x - mean) / σ and dz the gradient behind the ReLU:
 
         dβ = Σ dz    dγ = Σ dz·x̂    dx = γ/σ · (dz - (dβ + x̂·dγ) / n)    (Ioffe & Szegedy 2015)
 
-    The gradients of mean and variance are not passed on: they go into running averages only.
+    Where replicas share a batch, n and all sums are over the whole batch; only the gradients of γ and β that are
+    returned are a replica's own, because they are summed with those of all other weights. The gradients of mean,
+    variance and count are not passed on: they go into running averages only.
     """
     axes = [0, 1, 2]
     count = tf.reduce_sum(mask) * tf.cast(tf.shape(x)[2], tf.float32)
-    mean = tf.reduce_sum(x * mask, axes) / count
-    variance = tf.reduce_sum(tf.square((x - mean) * mask), axes) / count
+    count, total = sum_over_replicas(count, tf.reduce_sum(x * mask, axes))
+    divisor = tf.maximum(count, 1.0)  # without a true frame anywhere all is zero
+    mean = total / divisor
+    (squares,) = sum_over_replicas(tf.reduce_sum(tf.square((x - mean) * mask), axes))
+    variance = squares / divisor
     inverse = tf.math.rsqrt(variance + EPSILON)
     scale = gamma * inverse
     y = tf.nn.relu(x * scale + (beta - mean * scale)) * mask
@@ -52,10 +58,12 @@ def _normalize_relu(x: Tensor, mask: Tensor, gamma: Tensor, beta: Tensor) -> tup
         dz = tf.raw_ops.ReluGrad(gradients=dy, features=y)  # zero in the padding, as y is
         dbeta = tf.reduce_sum(dz, axes)
         dgamma = inverse * (tf.reduce_sum(dz * x, axes) - mean * dbeta)
-        slope = scale * inverse * dgamma / count
-        return dz * scale - (x * slope + (scale * dbeta / count - mean * slope)) * mask, None, dgamma, dbeta
+        all_dgamma, all_dbeta = sum_over_replicas(dgamma, dbeta)
+        slope = scale * inverse * all_dgamma / divisor
+        dx = dz * scale - (x * slope + (scale * all_dbeta / divisor - mean * slope)) * mask
+        return dx, None, dgamma, dbeta
 
-    return (y, mean, variance), gradient
+    return (y, mean, variance, count), gradient
 
 
 class MaskedBatchNorm(keras.layers.Layer):
@@ -76,9 +84,10 @@ class MaskedBatchNorm(keras.layers.Layer):
         if not training:
             scale = gamma * tf.math.rsqrt(self.variance + EPSILON)
             return tf.nn.relu(x * scale + (beta - self.mean * scale)) * mask
-        y, mean, variance = _normalize_relu(x, mask, gamma, beta)
+        y, mean, variance, count = _normalize_relu(x, mask, gamma, beta)
         for average, value in ((self.mean, mean), (self.variance, variance)):
-            average.assign(self.momentum * average + (1 - self.momentum) * value)
+            moved = self.momentum * average + (1 - self.momentum) * value
+            average.assign(tf.where(count > 0, moved, average))
         return y
 
 

@@ -20,14 +20,17 @@ PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "librosa", "soundfile", "so
 
 
 class RunDirectory:
-    """Paths of a run. Making one touches nothing on the disk."""
+    """Paths of a run. Making one touches nothing on the disk.
 
-    def __init__(self, root: Path) -> None:
+    Of several workers, only number 0 writes here, but each keeps its own list of what it could not use.
+    """
+
+    def __init__(self, root: Path, worker: int = 0) -> None:
         self.root = root
         self.config = root / "config.json"
         self.environment = root / "environment.json"
         self.metrics = root / "metrics.jsonl"
-        self.skipped = root / "skipped.jsonl"
+        self.skipped = root / (f"skipped.worker{worker}.jsonl" if worker else "skipped.jsonl")
         self.predictions = root / "predictions.txt"
         self.curves = root / "curves.png"
         self.summary = root / "summary.json"
@@ -43,8 +46,9 @@ class RunDirectory:
         for path in vars(self).values():
             if path != self.root:
                 path.unlink(missing_ok=True)
-        for path in self.root.glob("model.*.tflite"):
-            path.unlink()
+        for pattern in ("model.*.tflite", "skipped.worker*.jsonl"):
+            for path in self.root.glob(pattern):
+                path.unlink()
 
     def load_config(self) -> RunConfig:
         """The run's configuration; a sentence where there is no run."""

@@ -11,15 +11,24 @@ from crnn_asr.config import TrainingConfig
 from crnn_asr.training.batches import BATCH_SPEC
 from crnn_asr.training.loss import ctc_loss
 from crnn_asr.training.model import CRNN
+from crnn_asr.training.replicas import num_local, sum_over_replicas
 
 Tensor = Any
 SCALAR = tf.TensorSpec((), tf.float32)
 SEED = tf.TensorSpec((2,), tf.int32)
+SEEDS_A_REPLICA = 1_000  # more than a model draws dropout masks from
+
+
+class SummedAdamW(keras.optimizers.AdamW):
+    """Keras' AdamW for gradients that have been summed over replicas before: clipping comes between."""
+
+    def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
+        return grads_and_vars
 
 
 def make_optimizer(config: TrainingConfig, model: CRNN) -> keras.optimizers.Optimizer:
     """AdamW (Loshchilov & Hutter 2019); biases and norms are not decayed."""
-    optimizer = keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay, beta_2=0.98)
+    optimizer = SummedAdamW(config.learning_rate, weight_decay=config.weight_decay, beta_2=0.98)
     optimizer.exclude_from_weight_decay(var_list=[w for w in model.trainable_variables if len(w.shape) < 2])
     optimizer.build(model.trainable_variables)
     return optimizer
@@ -36,31 +45,123 @@ def learning_rate(config: TrainingConfig, step: int, total_steps: int, scale: fl
 
 
 def make_train_step(model: CRNN, optimizer: keras.optimizers.Optimizer, clip_norm: float) -> Callable[..., Any]:
-    """A compiled function of a batch, a dropout seed (2,) and a learning rate.
+    """A compiled function of the batches of this process's replicas, one after another, a seed (2,) and a rate.
 
-    It returns the summed loss and the norm of the gradient before clipping. A gradient that is not finite changes
-    neither weights nor optimiser.
+    It returns the totals of the whole batch (loss, utterances, frames) and the norm of the gradient before clipping. A
+    gradient that is not finite changes neither weights nor optimizer, nor does a batch without an utterance.
     """
-    variables = [variable.value for variable in model.trainable_variables]
+    strategy = tf.distribute.get_strategy()
 
-    @tf.function(input_signature=[*BATCH_SPEC, SEED, SCALAR], autograph=False)
-    def train_step(
-        features: Tensor, lengths: Tensor, labels: Tensor, label_lengths: Tensor, seed: Tensor, rate: Tensor
-    ):  # type: ignore[no-untyped-def]
-        with tf.GradientTape() as tape:
-            logits = model((features, lengths), training=True, seed=seed)
-            losses = ctc_loss(logits, model.settings.output_length(lengths), labels, label_lengths)
-            loss = tf.reduce_mean(losses)
-        gradients, norm = tf.clip_by_global_norm(tape.gradient(loss, variables), clip_norm)
+    def replica_step(batches: Any, seed: Tensor) -> tuple[Any, ...]:
+        batch = _own(batches)
+        (utterances,) = sum_over_replicas(tf.reduce_sum(_counts(batch[1])))
+        totals, gradients = _totals_and_gradients(model, batch, seed, tf.maximum(utterances, 1.0))
+        totals, *gradients = sum_over_replicas(totals, *gradients)
+        return totals, *tf.clip_by_global_norm(gradients, clip_norm)
 
-        def update() -> Tensor:
-            optimizer.learning_rate.assign(rate)
-            optimizer.apply(gradients, model.trainable_variables)
-            return norm
-
-        return tf.reduce_sum(losses), tf.cond(tf.math.is_finite(norm), update, lambda: norm)
+    @tf.function(input_signature=_signature(strategy, SEED, SCALAR), autograph=False)
+    def train_step(*arguments: Tensor) -> tuple[Tensor, Tensor]:
+        *batches, seed, rate = arguments
+        return _update(strategy, optimizer, rate, *strategy.run(replica_step, (batches, seed)))
 
     return train_step
+
+
+def make_accumulating_step(
+    model: CRNN, optimizer: keras.optimizers.Optimizer, clip_norm: float
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """`make_train_step` in two functions, for a step of several batches that are not in memory together.
+
+    The first takes batches and a seed, the second a rate. Sums of losses are accumulated and divided by the number of
+    utterances at the end, so that each utterance has the weight it would have in one large batch.
+    """
+    strategy = tf.distribute.get_strategy()
+    variables = model.trainable_variables
+    options = {"trainable": False, "synchronization": tf.VariableSynchronization.ON_READ}
+    sums = [
+        tf.Variable(tf.zeros(shape), aggregation=tf.VariableAggregation.SUM, **options)
+        for shape in [(3,), *(variable.shape for variable in variables)]
+    ]
+
+    def replica_add(batches: Any, seed: Tensor) -> None:
+        totals, gradients = _totals_and_gradients(model, _own(batches), seed, 1.0)
+        for accumulator, value in zip(sums, [totals, *gradients]):
+            accumulator.assign_add(value)
+
+    def replica_finish() -> tuple[Any, ...]:
+        totals, *gradients = sum_over_replicas(*(tf.convert_to_tensor(accumulator) for accumulator in sums))
+        with tf.control_dependencies([totals, *gradients]):
+            for accumulator in sums:
+                accumulator.assign(tf.zeros_like(accumulator))
+        gradients = [gradient / tf.maximum(totals[1], 1.0) for gradient in gradients]
+        return totals, *tf.clip_by_global_norm(gradients, clip_norm)
+
+    @tf.function(input_signature=_signature(strategy, SEED), autograph=False)
+    def add(*arguments: Tensor) -> None:
+        *batches, seed = arguments
+        strategy.run(replica_add, (batches, seed))
+
+    @tf.function(input_signature=[SCALAR], autograph=False)
+    def finish(rate: Tensor) -> tuple[Tensor, Tensor]:
+        return _update(strategy, optimizer, rate, *strategy.run(replica_finish))
+
+    return add, finish
+
+
+def _signature(strategy: tf.distribute.Strategy, *more: tf.TensorSpec) -> list[tf.TensorSpec]:
+    return [*BATCH_SPEC * num_local(strategy), *more]
+
+
+def _replica() -> int:
+    return int(tf.get_static_value(tf.distribute.get_replica_context().replica_id_in_sync_group))
+
+
+def _own(batches: list[Tensor]) -> list[Tensor]:
+    """A replica's batch out of those of its process."""
+    size = len(BATCH_SPEC)
+    start = size * _replica() % len(batches)
+    return batches[start : start + size]
+
+
+def _counts(lengths: Tensor) -> Tensor:
+    """1.0 for an utterance, 0.0 for the row that `batches.nothing` fills an empty share with."""
+    return tf.cast(lengths > 0, tf.float32)
+
+
+def _totals_and_gradients(
+    model: CRNN, batch: list[Tensor], seed: Tensor, divisor: Tensor
+) -> tuple[Tensor, list[Tensor]]:
+    """Of a replica's batch: summed loss, utterances and frames (3,), and the gradient of summed loss / divisor."""
+    features, lengths, labels, label_lengths = batch
+    variables = [variable.value for variable in model.trainable_variables]
+    seed = seed + tf.constant([SEEDS_A_REPLICA * _replica(), 0])
+    with tf.GradientTape() as tape:
+        logits = model((features, lengths), training=True, seed=seed)
+        logit_lengths = tf.maximum(model.settings.output_length(lengths), 1)
+        losses = ctc_loss(logits, logit_lengths, labels, label_lengths)
+        total = tf.reduce_sum(losses * _counts(lengths))
+        loss = total / divisor
+    frames = tf.cast(tf.reduce_sum(lengths), tf.float32)
+    return tf.stack([total, tf.reduce_sum(_counts(lengths)), frames]), tape.gradient(loss, variables)
+
+
+def _update(
+    strategy: tf.distribute.Strategy,
+    optimizer: keras.optimizers.Optimizer,
+    rate: Tensor,
+    totals: Any,
+    gradients: Any,
+    norm: Any,
+) -> tuple[Tensor, Tensor]:
+    """Apply gradients that all replicas have alike, if they are finite and of something; return totals and norm."""
+    totals, norm = (strategy.experimental_local_results(value)[0] for value in (totals, norm))
+
+    def apply() -> Tensor:
+        optimizer.learning_rate.assign(rate)
+        strategy.run(optimizer.apply, (gradients,))
+        return norm
+
+    return totals, tf.cond((totals[1] > 0) & tf.math.is_finite(norm), apply, lambda: norm)
 
 
 def make_dev_step(model: CRNN) -> Callable[..., Any]:

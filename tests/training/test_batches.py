@@ -90,4 +90,4 @@ def test_audio_that_turns_out_unusable_is_left_out_and_named(tone_corpus, tmp_pa
     assert len(features) == len(kept) == 2
     assert "broken.wav" in mixed.problems["broken"].reason
     alone = list(BatchSource([bad], CONFIG).dataset(0))
-    assert alone[0][0].shape == (0, 0, 80)
+    assert alone[0][0].shape == (1, 1, 80) and alone[0][1].numpy().tolist() == [0]

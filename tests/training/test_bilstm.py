@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from crnn_asr.training.bilstm import BiLSTM
+from crnn_asr.training.bilstm import BiLSTM, cudnn_parameters
 
 BATCH, STEPS, WIDTH, UNITS = 3, 9, 5, 4
 
@@ -61,3 +61,45 @@ def test_initial_weights_are_those_of_two_keras_layers():
     forget = np.asarray(layer.bias).reshape(2, 4, 64)
     np.testing.assert_array_equal(forget[:, 1], 1)
     np.testing.assert_array_equal(forget[:, [0, 2, 3]], 0)
+
+
+def test_cudnn_gets_the_parameters_that_keras_gives_it(rng):
+    from keras.src.backend.tensorflow.rnn import _standardize_cudnn_weights
+
+    kernel, recurrent = (tf.constant(rng.standard_normal((size, 4 * UNITS)), tf.float32) for size in (WIDTH, UNITS))
+    bias = tf.constant(rng.standard_normal(4 * UNITS), tf.float32)
+    weights = tf.split(kernel, 4, 1) + tf.split(recurrent, 4, 1)
+    biases = tf.split(tf.concat([tf.zeros_like(bias), bias], 0), 8)
+    wanted = _standardize_cudnn_weights(weights, biases, tf.constant([-1]), transpose_weights=True)
+    np.testing.assert_array_equal(cudnn_parameters(kernel, recurrent, bias), wanted)
+
+
+def stand_in_for_cudnn(input, input_h, input_c, params, sequence_lengths, **options):
+    """`CudnnRNNV3` by its documentation, in NumPy: Wi, Wf, Wg, Wo, Ri, Rf, Rg, Ro, eight biases; zeros past the end."""
+    assert options == {"rnn_mode": "lstm", "time_major": True, "is_training": True}
+    sizes = [UNITS * WIDTH] * 4 + [UNITS * UNITS] * 4 + [UNITS] * 8
+    parts = np.split(np.asarray(params), np.cumsum(sizes)[:-1])
+    (h,), (c,), outputs = input_h.numpy(), input_c.numpy(), np.zeros((STEPS, BATCH, UNITS), np.float32)
+    for t, x in enumerate(input.numpy()):
+        z = [
+            x @ parts[g].reshape(UNITS, WIDTH).T
+            + h @ parts[4 + g].reshape(UNITS, UNITS).T
+            + parts[8 + g]
+            + parts[12 + g]
+            for g in range(4)
+        ]
+        i, f, o = (1 / (1 + np.exp(-z[g])) for g in (0, 1, 3))
+        c = f * c + i * np.tanh(z[2])
+        h = o * np.tanh(c)
+        outputs[t] = h * (t < sequence_lengths.numpy())[:, None]
+    return (tf.constant(outputs),)
+
+
+def test_on_a_gpu_the_same_weights_go_to_cudnn(pair, rng, monkeypatch):
+    ours, _ = pair
+    x, lengths = tf.constant(rng.standard_normal((BATCH, STEPS, WIDTH)), tf.float32), tf.constant([9, 4, 1])
+    on_cpu = ours(x, lengths)
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: ["GPU:0"])
+    monkeypatch.setattr(tf.raw_ops, "CudnnRNNV3", stand_in_for_cudnn)
+    valid = tf.sequence_mask(lengths, STEPS, tf.float32)[..., None]
+    np.testing.assert_allclose(ours(x, lengths) * valid, on_cpu * valid, atol=1e-5)
