@@ -54,7 +54,3 @@ def test_options_in_examples_exist(command: str):
 def test_presets_are_in_the_table():
     rows = re.findall(r"^\| `(\w+)`", README.split("| preset |")[1].split("###")[0], re.MULTILINE)
     assert rows == list(PRESETS)
-
-
-def test_no_place_was_left_to_fill():
-    assert not re.findall(r"@[A-Z]+@", README)
