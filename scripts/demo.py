@@ -35,7 +35,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     size = parser.add_argument_group("size; the defaults take about 9 minutes on 2 cores")
     size.add_argument(
-        "--train", type=positive_int, default=1_300, metavar="N", help="utterances (default: 1300, 1.1 h)"
+        "--train", type=positive_int, default=1_400, metavar="N", help="utterances (default: 1400, 1.2 h)"
     )
     size.add_argument("--dev", type=positive_int, default=80, metavar="N", help="utterances (default: %(default)s)")
     size.add_argument("--test", type=positive_int, default=240, metavar="N", help="utterances (default: %(default)s)")

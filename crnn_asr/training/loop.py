@@ -22,7 +22,7 @@ from crnn_asr.training.curves import draw_curves
 from crnn_asr.training.keras_file import save_keras
 from crnn_asr.training.model import CRNN
 from crnn_asr.training.replicas import Replicas
-from crnn_asr.training.run import RunDirectory
+from crnn_asr.training.run import RunDirectory, load_run
 from crnn_asr.training.step import (
     learning_rate,
     make_accumulating_step,
@@ -106,6 +106,11 @@ class Trainer:
             save_checkpoint(self.run.last, self.variables, self.progress)
         self.saved_at = time.monotonic()
 
+    def write_keras(self) -> None:
+        """Write the best weights so far as `model.keras`: at the end, for it takes as long as many steps."""
+        if self.replicas.is_chief and self.run.best.is_file():
+            save_keras(self.run.keras_model, *load_run(self.run.root))
+
     def events(self, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Event]:
         """Train to the end, or until `should_stop`, which is asked after every step."""
         p, training = self.progress, self.config.training
@@ -115,6 +120,7 @@ class Trainer:
                 yield event
                 if self.replicas.any(should_stop()):
                     self.save()
+                    self.write_keras()
                     yield Stopped()
                     return
             yield self._end_epoch()
@@ -123,8 +129,10 @@ class Trainer:
                 self._write_summary()
             self.save()
             if self.replicas.any(should_stop()) and not p.finished:
+                self.write_keras()
                 yield Stopped()
                 return
+        self.write_keras()
 
     def _require_same_start(self) -> None:
         p = self.progress
@@ -226,7 +234,6 @@ class Trainer:
 
     def _keep_best(self, texts: list[tuple[str, str, str]]) -> None:
         save_checkpoint(self.run.best, self.model.weights, self.progress)
-        save_keras(self.run.keras_model, self.config, self.model.export_weights())
         lines = (f"{name}\n  said  {reference}\n  heard {hypothesis}\n" for name, reference, hypothesis in texts)
         write_text(self.run.predictions, "".join(lines))
 
