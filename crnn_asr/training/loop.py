@@ -173,6 +173,8 @@ class Trainer:
                 wait_share=p.wait_seconds / p.epoch_seconds,
                 seconds_left=pace * (self.total_steps - p.step),
             )
+        for dataset in datasets:
+            next(dataset, None)  # to its end: an iterator that is not there yet takes seconds to be deleted
 
     def _step(self, group: list[Any]) -> tuple[tuple[float, int, int], bool]:
         """Train on the batches of one step: (loss, utterances, frames) of all replicas, and whether it was finite."""
