@@ -78,7 +78,7 @@ def busy(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         "from crnn_asr.console import run\n"
         "from crnn_asr.corpus.parallel import map_in_processes\n"
         "if __name__ == '__main__':\n"
-        "    run(lambda _: len(list(map_in_processes(time.sleep, [0.2] * 20, 2, None))))\n"
+        "    run(lambda _: len(list(map_in_processes(time.sleep, [0.2] * 600, 2, None))))\n"
         f"(pathlib.Path({str(tmp_path)!r}) / f'{{os.getpid()}}.pid').touch()\n"
         "time.sleep(0.5)\n"
     )
