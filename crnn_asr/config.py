@@ -202,6 +202,7 @@ class TrainingConfig:
     plateau_patience: int = 3  # epochs
     weight_decay: float = 1e-2
     clip_norm: float = 1.0
+    precision: str = "auto"  # of the large products: float32, bfloat16, or auto, which a run replaces by what is faster
     early_stopping_epochs: int = 0  # epochs without a better dev WER before the run ends; 0 is off
     checkpoint_every_s: float = 60.0  # inside an epoch; one is always written at its end
     min_duration_s: float = 0.1
@@ -218,6 +219,10 @@ class TrainingConfig:
         _require(self.accumulate_batches >= 1, f"accumulate_batches must be at least 1, got {self.accumulate_batches}")
         _require(self.learning_rate > 0, f"learning_rate must be positive, got {self.learning_rate}")
         _require(self.schedule in ("cosine", "plateau"), f"schedule must be cosine or plateau, got {self.schedule!r}")
+        _require(
+            self.precision in ("auto", "float32", "bfloat16"),
+            f"precision must be auto, float32 or bfloat16, got {self.precision!r}",
+        )
         _require(self.clip_norm > 0, f"clip_norm must be positive, got {self.clip_norm}")
         for name in ("warmup_steps", "weight_decay", "early_stopping_epochs", "checkpoint_every_s", "seed"):
             _require(getattr(self, name) >= 0, f"{name} must not be negative, got {getattr(self, name)}")

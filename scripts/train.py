@@ -60,6 +60,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="N",
         help="batches a step, for large steps in little memory; 1 is off",
     )
+    recipe.add_argument(
+        "--precision",
+        choices=("auto", "float32", "bfloat16"),
+        help="of the large products; auto is bfloat16 where the hardware has it, else float32 (default: auto)",
+    )
     recipe.add_argument("--learning-rate", type=positive_float, help="the schedule's peak")
     recipe.add_argument(
         "--schedule", choices=("cosine", "plateau"), help="to zero, or halved when dev WER stands still"
@@ -79,6 +84,7 @@ def wanted_config(args: argparse.Namespace, base: RunConfig) -> RunConfig:
         "epochs": args.epochs,
         "batch_frames": args.batch_seconds and round(args.batch_seconds * 1000 / base.features.hop_ms),
         "accumulate_batches": args.accumulate,
+        "precision": args.precision,
         "learning_rate": args.learning_rate,
         "schedule": args.schedule,
         "early_stopping_epochs": args.early_stopping,

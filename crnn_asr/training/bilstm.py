@@ -1,12 +1,15 @@
 """A bidirectional LSTM made for training on CPUs, which uses cuDNN where there is a GPU.
 
-Both directions run in one loop over time, the input projection of all frames is one product before it, and the backward
-pass is written by hand: what does not depend on the running gradients is computed for all frames at once, and the
-gradient of the recurrent weights is one product after the loop. The equations are those of Hochreiter & Schmidhuber
-1997 with the forget gate of Gers et al. 2000, as in `keras.layers.LSTM`:
+The input projection of all frames is one product before the loop over time. Each direction has a loop of its own, and
+TensorFlow runs the two side by side. The backward pass is written by hand: the forward loop leaves the slopes of the
+gates behind, and the gradient of the recurrent weights is one product after the loop.
+The equations are those of Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000, as in
+`keras.layers.LSTM`:
 
     i, f, o = sigmoid(z_i), sigmoid(z_f), sigmoid(z_o)     z = x·W + h·R + b
     c' = f·c + i·tanh(z_g)        h' = o·tanh(c')
+
+Under the policy `mixed_bfloat16` products are in bfloat16; gates, cells and running gradients stay in float32.
 
 On a GPU the loop would start a few kernels a frame; cuDNN's one kernel runs each direction instead, from the same
 weights. That path could not be run where this was written: its parameters are tested against those that Keras hands to
@@ -20,62 +23,76 @@ import keras
 import tensorflow as tf
 
 Tensor = Any
+CLOSED = -1e4  # what closes an input gate: sigmoid and slope are 0
 
 
-def _time_major_array(steps: Tensor, batch: Tensor, width: int) -> tf.TensorArray:
-    return tf.TensorArray(tf.float32, size=steps, element_shape=(2, None, width), clear_after_read=False)
-
-
-@tf.custom_gradient
-def _recurrence(projected: Tensor, recurrent: Tensor) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor, Tensor]]]:
-    """Run the recurrence of both directions forward in time.
+def _recurrence(projected: Tensor, recurrent: Tensor, reverse: bool) -> Tensor:
+    """Run one direction, from the first frame to the last or the other way.
 
     Args:
-        projected: (T, 2, B, 4u), x·W + b with gates in the order i, f, o, g.
-        recurrent: (2, u, 4u), gates in the same order.
+        projected: (T, B, 4u), x·W + b, gates in Keras' order i, f, g, o.
+        recurrent: (u, 4u), of the same type.
 
     Returns:
-        Hidden states (T, 2, B, u), and the function that turns their gradient into those of the arguments.
+        Hidden states (T, B, u), of the same type.
     """
-    units = recurrent.shape[1]
-    steps, batch = tf.shape(projected)[0], tf.shape(projected)[2]
-    zeros = tf.zeros((2, batch, units))
+    units, dtype = recurrent.shape[0], projected.dtype
+    steps, batch = tf.shape(projected)[0], tf.shape(projected)[1]
+    zeros = tf.zeros((batch, units))
 
-    def forward(t: Tensor, h: Tensor, c: Tensor, gates: Any, cells: Any, hidden: Any) -> tuple[Any, ...]:
-        z = tf.gather(projected, t) + tf.matmul(h, recurrent)
-        sigmoids, g = tf.sigmoid(z[..., : 3 * units]), tf.tanh(z[..., 3 * units :])
-        i, f, o = tf.split(sigmoids, 3, -1)
-        c = f * c + i * g
-        h = o * tf.tanh(c)
-        return t + 1, h, c, gates.write(t, tf.concat([sigmoids, g], -1)), cells.write(t, c), hidden.write(t, h)
+    def frame(k: Tensor) -> Tensor:
+        return steps - 1 - k if reverse else k
 
-    arrays = [_time_major_array(steps, batch, width) for width in (4 * units, units, units)]
-    loop = tf.while_loop(lambda t, *_: t < steps, forward, (0, zeros, zeros, *arrays), parallel_iterations=1)
-    gates, cells, hidden = (array.stack() for array in loop[3:])
+    def before(states: Tensor) -> Tensor:
+        """What each frame found: the states one step before."""
+        start = tf.zeros((1, batch, units), states.dtype)
+        return tf.concat([states[1:], start] if reverse else [start, states[:-1]], 0)
 
-    def gradient(upstream: Tensor) -> tuple[Tensor, Tensor]:
-        # With dh the gradient of h and dc that of c: dz = [dc, dc, dh, dc] · slopes, dc = dc' · f' + dh · cell_slope.
-        i, f, o, g = tf.split(gates, 4, -1)
-        squashed = tf.tanh(cells)
-        previous_cells = tf.concat([zeros[None], cells[:-1]], 0)
-        slopes = tf.concat([g * i * (1 - i), previous_cells * f * (1 - f), squashed * o * (1 - o), i * (1 - g * g)], -1)
-        cell_slopes = o * (1 - squashed * squashed)
-        transposed = tf.transpose(recurrent, (0, 2, 1))
+    def array(width: int, dtype: Any) -> tf.TensorArray:
+        return tf.TensorArray(dtype, size=steps, element_shape=(None, width), clear_after_read=False)
 
-        def backward(t: Tensor, dh: Tensor, dc: Tensor, dzs: Any) -> tuple[Any, ...]:
-            dh = dh + tf.gather(upstream, t)
-            dc = dc + dh * tf.gather(cell_slopes, t)
-            dz = tf.concat([dc, dc, dh, dc], -1) * tf.gather(slopes, t)
-            return t - 1, tf.matmul(dz, transposed), dc * tf.gather(f, t), dzs.write(t, dz)
+    @tf.custom_gradient
+    def run(projected: Tensor, recurrent: Tensor) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor, Tensor]]]:
+        # With dh the gradient of h and dc that of c: dz = [dc, dc, dc, dh] · slopes, dc = dc' · f' + dh · cell_slope.
+        # Slopes are computed in the forward loop, where what they are made of is in the cache.
+        def forward(k: Tensor, h: Tensor, c: Tensor, hidden: Any, *kept: Any) -> tuple[Any, ...]:
+            t = frame(k)
+            z = tf.cast(tf.gather(projected, t), tf.float32) + tf.cast(tf.matmul(h, recurrent), tf.float32)
+            z_i, z_f, z_g, z_o = tf.split(z, 4, -1)
+            i, f, g, o = tf.sigmoid(z_i), tf.sigmoid(z_f), tf.tanh(z_g), tf.sigmoid(z_o)
+            old, new = f * c, i * g
+            c = old + new
+            squashed = tf.tanh(c)
+            h = o * squashed
+            slopes = tf.concat([new - new * i, old - old * f, i - new * g, h - h * o], -1)
+            kept = tuple(array.write(t, value) for array, value in zip(kept, (slopes, o - h * squashed, f)))
+            h = tf.cast(h, dtype)
+            return k + 1, h, c, hidden.write(t, h), *kept
 
-        start = (steps - 1, zeros, zeros, _time_major_array(steps, batch, 4 * units))
-        dz = tf.while_loop(lambda t, *_: t >= 0, backward, start, parallel_iterations=1)[3].stack()
-        before = tf.concat([zeros[None], hidden[:-1]], 0)
-        rows = tf.reshape(tf.transpose(before, (1, 3, 0, 2)), (2, units, -1))
-        columns = tf.reshape(tf.transpose(dz, (1, 0, 2, 3)), (2, -1, 4 * units))
-        return dz, tf.matmul(rows, columns)
+        kept = (array(4 * units, tf.float32), array(units, tf.float32), array(units, tf.float32))
+        start = (0, tf.cast(zeros, dtype), zeros, array(units, dtype), *kept)
+        loop = tf.while_loop(lambda k, *_: k < steps, forward, start, parallel_iterations=1)
+        hidden, (slopes, cell_slopes, forgets) = loop[3].stack(), loop[4:]
 
-    return hidden, gradient
+        def gradient(upstream: Tensor) -> tuple[Tensor, Tensor]:
+            transposed = tf.transpose(recurrent)
+
+            def backward(k: Tensor, dh: Tensor, dc: Tensor, dzs: Any) -> tuple[Any, ...]:
+                t = frame(k)
+                dh = dh + tf.cast(tf.gather(upstream, t), tf.float32)
+                dc = dc + dh * cell_slopes.read(t)
+                dz = tf.cast(tf.concat([dc, dc, dc, dh], -1) * slopes.read(t), dtype)
+                dh = tf.cast(tf.matmul(dz, transposed), tf.float32)
+                return k - 1, dh, dc * forgets.read(t), dzs.write(t, dz)
+
+            end = (steps - 1, zeros, zeros, array(4 * units, dtype))
+            dz = tf.while_loop(lambda k, *_: k >= 0, backward, end, parallel_iterations=1)[3].stack()
+            rows, columns = tf.reshape(before(hidden), (-1, units)), tf.reshape(dz, (-1, 4 * units))
+            return dz, tf.matmul(rows, columns, transpose_a=True)
+
+        return hidden, gradient
+
+    return run(projected, recurrent)
 
 
 def cudnn_parameters(kernel: Tensor, recurrent: Tensor, bias: Tensor) -> Tensor:
@@ -89,7 +106,7 @@ def cudnn_parameters(kernel: Tensor, recurrent: Tensor, bias: Tensor) -> Tensor:
 
 def _cudnn(x: Tensor, lengths: Tensor, kernel: Tensor, recurrent: Tensor, bias: Tensor) -> Tensor:
     """One direction, forward in time: x (T, B, F) to hidden states (T, B, u), zero past the lengths."""
-    state = tf.zeros((1, tf.shape(x)[1], recurrent.shape[0]))
+    state = tf.zeros((1, tf.shape(x)[1], recurrent.shape[0]), x.dtype)
     return tf.raw_ops.CudnnRNNV3(
         input=x,
         input_h=state,
@@ -102,13 +119,8 @@ def _cudnn(x: Tensor, lengths: Tensor, kernel: Tensor, recurrent: Tensor, bias: 
     )[0]
 
 
-def _gates_ifgo_to_ifog(weights: Tensor) -> Tensor:
-    i, f, g, o = tf.split(weights, 4, -1)
-    return tf.concat([i, f, o, g], -1)
-
-
 class BiLSTM(keras.layers.Layer):
-    """Forward and backward LSTM, outputs concatenated; frames past a length never reach the valid ones.
+    """Forward and backward LSTM over time-major frames; those past a length never reach the valid ones.
 
     Weights: `kernel` (F, 8u) holds the forward direction's 4u columns, then the backward one's, gates in Keras' order
     i, f, g, o; `recurrent` (2, u, 4u); `bias` (8u,), 1 for the forget gates at the start.
@@ -138,28 +150,29 @@ class BiLSTM(keras.layers.Layer):
         self.bias = self.add_weight(name="bias", shape=(8 * u,), initializer=forget_one)
 
     def call(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """Map x (B, T, F) with lengths (B,) int32 to (B, T, 2u)."""
+        """Map x (T, B, F) with lengths (B,) int32 to (T, B, 2u), forward states, then backward ones."""
         kernels = tf.split(tf.convert_to_tensor(self.kernel), 2, -1)
+        recurrents = tf.unstack(tf.convert_to_tensor(self.recurrent))
         biases = tf.split(tf.convert_to_tensor(self.bias), 2, -1)
-        recurrent = tf.convert_to_tensor(self.recurrent)
-        x = tf.transpose(x, (1, 0, 2))
-        if tf.config.list_logical_devices("GPU"):
-            backward = tf.reverse_sequence(x, lengths, seq_axis=0, batch_axis=1)
-            directions = zip((x, backward), kernels, tf.unstack(recurrent), biases)
-            forward, backward = (_cudnn(values, lengths, *weights) for values, *weights in directions)
-        else:
-            forward, backward = self._both(x, lengths, kernels, recurrent, biases)
-        backward = tf.reverse_sequence(backward, lengths, seq_axis=0, batch_axis=1)
-        joined = tf.transpose(tf.concat([forward, backward], -1), (1, 0, 2))
-        return tf.ensure_shape(joined, (None, None, 2 * self.units))
+        run = self._on_gpu if tf.config.list_logical_devices("GPU") else self._on_cpu
+        directions = zip(kernels, recurrents, biases, (False, True))
+        return tf.concat([run(x, lengths, *weights_and_way) for weights_and_way in directions], -1)
 
-    def _both(self, x: Tensor, lengths: Tensor, kernels: Any, recurrent: Tensor, biases: Any) -> list[Tensor]:
-        """Hidden states (T, B, u) of each direction, the backward one still reversed."""
-        kernel = tf.concat([_gates_ifgo_to_ifog(half) for half in kernels], -1)
-        bias = tf.concat([_gates_ifgo_to_ifog(half) for half in biases], -1)
-        projected = tf.matmul(tf.reshape(x, (-1, x.shape[-1])), kernel) + bias
-        projected = tf.reshape(projected, (tf.shape(x)[0], tf.shape(x)[1], 8 * self.units))
-        forward, backward = tf.split(projected, 2, -1)
-        backward = tf.reverse_sequence(backward, lengths, seq_axis=0, batch_axis=1)
-        hidden = _recurrence(tf.stack([forward, backward], 1), _gates_ifgo_to_ifog(recurrent))
-        return tf.unstack(hidden, axis=1)
+    def _on_cpu(
+        self, x: Tensor, lengths: Tensor, kernel: Tensor, recurrent: Tensor, bias: Tensor, reverse: bool
+    ) -> Tensor:
+        projected = tf.nn.bias_add(tf.matmul(tf.reshape(x, (-1, x.shape[-1])), kernel), bias)
+        projected = tf.reshape(projected, (tf.shape(x)[0], tf.shape(x)[1], 4 * self.units))
+        if reverse:  # padding comes first: closed input gates keep cells, states and all gradients at zero through it
+            valid = tf.transpose(tf.sequence_mask(lengths, tf.shape(x)[0]))[..., None]
+            closed = tf.constant([CLOSED] * self.units + [0.0] * 3 * self.units, projected.dtype)
+            projected = tf.where(valid, projected, closed)
+        return _recurrence(projected, recurrent, reverse)
+
+    def _on_gpu(
+        self, x: Tensor, lengths: Tensor, kernel: Tensor, recurrent: Tensor, bias: Tensor, reverse: bool
+    ) -> Tensor:
+        def turned(values: Tensor) -> Tensor:
+            return tf.reverse_sequence(values, lengths, seq_axis=0, batch_axis=1) if reverse else values
+
+        return turned(_cudnn(turned(x), lengths, kernel, recurrent, bias))

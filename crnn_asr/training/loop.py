@@ -81,12 +81,13 @@ class Trainer:
         self.alphabet = Alphabet(config.alphabet)
         self.replicas = Replicas(strategy or tf.distribute.get_strategy())
         with self.replicas.strategy.scope():
-            self.model = CRNN(config.model)
+            self.model = CRNN(config.model, config.training.precision)
             self.optimizer = make_optimizer(config.training, self.model)
             make_step = make_train_step if config.training.accumulate_batches == 1 else make_accumulating_step
             self.train_step = make_step(self.model, self.optimizer, config.training.clip_norm)
         self.variables = [*self.model.weights, *self.optimizer.variables]
-        self.dev_step = make_dev_step(self.model)
+        self.dev_model = CRNN(config.model)  # in float32, as the weights will be exported
+        self.dev_step = make_dev_step(self.dev_model)
         self.progress = Progress()
         self.batches_of_epoch = [len(train.plan(epoch)) for epoch in range(config.training.epochs)]
         size = config.training.accumulate_batches
@@ -261,6 +262,7 @@ class Trainer:
         """Dev loss in nats an utterance, corpus scores, and (id, reference, hypothesis) of every utterance."""
         losses: list[float] = []
         texts: list[tuple[str, str, str]] = []
+        self.dev_model.set_weights(self.model.get_weights())
         for indices in self.dev_source.plan(0):
             batch, examples = self.dev_source.load(indices, 0)
             if not examples:

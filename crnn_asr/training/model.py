@@ -26,8 +26,18 @@ def frame_mask(lengths: Tensor, frames: Tensor, rank: int) -> Tensor:
 
 
 def dropout(x: Tensor, rate: float, seed: Tensor) -> Tensor:
-    """Dropout that is a function of its seed (2,), so that a resumed run draws the same masks."""
-    return tf.nn.experimental.stateless_dropout(x, rate, seed, rng_alg="philox") if rate else x
+    """Dropout that is a function of its seed (2,), so that a resumed run draws the same masks.
+
+    One random byte a value decides, drawn four at a time: the rate is rounded to a 256th, and the scale follows it.
+    """
+    dropped = round(256 * rate)
+    if not dropped:
+        return x
+    size = tf.size(x)
+    words = tf.random.stateless_uniform(((size + 3) // 4,), seed, None, None, tf.int32)
+    drawn = tf.reshape(tf.bitcast(words, tf.uint8), (-1,))[:size]
+    kept = tf.reshape(drawn >= dropped, tf.shape(x))
+    return tf.where(kept, x * (256 / (256 - dropped)), 0.0)
 
 
 @tf.custom_gradient
@@ -92,18 +102,24 @@ class MaskedBatchNorm(keras.layers.Layer):
 
 
 class CRNN(keras.Model):
-    """The recogniser as it is trained. Its weights in stock Keras layers: `crnn_asr.training.keras_file`."""
+    """The recogniser as it is trained. Its weights in stock Keras layers: `crnn_asr.training.keras_file`.
 
-    def __init__(self, config: ModelConfig) -> None:
+    Args:
+        precision: `bfloat16` has the large products in it, by Keras' policy `mixed_bfloat16`; weights, their gradients
+            and all else are float32 in any case.
+    """
+
+    def __init__(self, config: ModelConfig, precision: str = "float32") -> None:
         super().__init__()
+        policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
         self.settings = c = config
         self.convs = [
             keras.layers.Conv2D(filters, 3, strides, padding="valid", use_bias=False, name=f"conv{i}")
             for i, (filters, strides) in enumerate(zip(c.conv_filters, c.conv_strides))
         ]
         self.batch_norms = [MaskedBatchNorm(name=f"batch_norm{i}") for i in range(len(self.convs))]
-        self.projection = keras.layers.Dense(c.projection_units, name="projection")
-        self.lstms = [BiLSTM(c.lstm_units, name=f"lstm{i}") for i in range(c.lstm_layers)]
+        self.projection = keras.layers.Dense(c.projection_units, name="projection", dtype=policy)
+        self.lstms = [BiLSTM(c.lstm_units, name=f"lstm{i}", dtype=policy) for i in range(c.lstm_layers)]
         self.norms = [keras.layers.LayerNormalization(epsilon=EPSILON, name=f"norm{i}") for i in range(c.lstm_layers)]
         self.output_layer = keras.layers.Dense(c.num_symbols, name="logits")
         self.build()
@@ -143,10 +159,12 @@ class CRNN(keras.Model):
             x = norm(x, mask, training=training)
         shape = tf.shape(x)
         x = tf.reshape(x, (shape[0], shape[1], self.settings.conv_bins * self.settings.conv_filters[-1]))
-        x = tf.nn.relu(self.projection(x))
+        x = tf.transpose(tf.nn.relu(self.projection(x)), (1, 0, 2))
+        x = tf.cast(x, tf.float32)
         for i, (lstm, norm) in enumerate(zip(self.lstms, self.norms)):
             x = norm(lstm(dropout(x, rate, seed + tf.constant([i, 0])) if rate else x, lengths))
-        return self.output_layer(dropout(x, rate, seed + tf.constant([len(self.lstms), 0])) if rate else x)
+        x = dropout(x, rate, seed + tf.constant([len(self.lstms), 0])) if rate else x
+        return self.output_layer(tf.transpose(x, (1, 0, 2)))
 
     def export_weights(self) -> dict[str, NDArray[np.float32]]:
         """All weights by the names that `crnn_asr.export` reads, float32."""

@@ -11,6 +11,7 @@ from crnn_asr.errors import DataError
 from crnn_asr.text.alphabet import ENGLISH, Alphabet
 from crnn_asr.text.normalize import normalize
 from crnn_asr.training.batches import BatchSource, select_examples
+from crnn_asr.training.precision import fastest_precision
 from crnn_asr.training.records import Record, read_utterances
 
 HELD_OUT = 20  # where no dev manifest is given, one speaker (or utterance) of so many becomes dev
@@ -31,7 +32,7 @@ def prepare(config: RunConfig, alphabet: str) -> Setup:
     """Read the manifests and records that `config` names and choose what can be trained on.
 
     Args:
-        config: as wanted; an empty alphabet is filled in.
+        config: as wanted; an empty alphabet and the precision `auto` are filled in.
         alphabet: "auto" (every character of the normalised training text), "english", or the characters themselves.
 
     Raises:
@@ -46,6 +47,8 @@ def prepare(config: RunConfig, alphabet: str) -> Setup:
     _require_some("training", train, failed)
     if not config.alphabet:
         config = replace(config, alphabet=choose_alphabet(alphabet, train, config))
+    if config.training.precision == "auto":
+        config = replace(config, training=replace(config.training, precision=fastest_precision()))
     symbols = Alphabet(config.alphabet)
     config = replace(config, model=replace(config.model, num_symbols=symbols.num_symbols))
     examples, skipped = select_examples(train, config, symbols)

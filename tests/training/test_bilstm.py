@@ -28,6 +28,11 @@ def pair(rng: np.random.Generator) -> tuple[BiLSTM, keras.layers.Layer]:
     return ours, stock
 
 
+def time_major(layer: BiLSTM, x: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
+    """The layer on x (B, T, F)."""
+    return tf.transpose(layer(tf.transpose(x, (1, 0, 2)), lengths), (1, 0, 2))
+
+
 @pytest.mark.parametrize("lengths", [[9, 9, 9], [9, 4, 1]])
 def test_outputs_and_all_gradients_equal_keras(pair, rng, lengths):
     ours, stock = pair
@@ -38,7 +43,7 @@ def test_outputs_and_all_gradients_equal_keras(pair, rng, lengths):
     for layer, arguments in ((ours, {"lengths": tf.constant(lengths)}), (stock, {"mask": mask})):
         with tf.GradientTape() as tape:
             tape.watch(x)
-            y = layer(x, **arguments)
+            y = layer(x, **arguments) if layer is stock else time_major(layer, x, **arguments)
             total = tf.reduce_sum(tf.sin(y) * weight)
         gradients = tape.gradient(total, [x, *(variable.value for variable in layer.trainable_variables)])
         results.append((y * tf.cast(mask, tf.float32)[..., None], gradients))
@@ -49,6 +54,40 @@ def test_outputs_and_all_gradients_equal_keras(pair, rng, lengths):
     np.testing.assert_allclose(dx, stock_dx, atol=1e-5)
     for found, wanted in zip(ours_gradients, expected):
         np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+def test_bfloat16_differs_by_rounding_only(rng):
+    exact, rounded = BiLSTM(16), BiLSTM(16, dtype="mixed_bfloat16")
+    for layer in (exact, rounded):
+        layer.build((None, None, 8))
+        layer.set_weights(exact.get_weights())
+    x, lengths = tf.constant(rng.standard_normal((20, BATCH, 8)), tf.float32), tf.constant([20, 13, 1])
+    valid = tf.transpose(tf.sequence_mask(lengths, 20, tf.float32))[..., None]
+    outputs, gradients = [], []
+    for layer in (exact, rounded):
+        with tf.GradientTape() as tape:
+            outputs.append(tf.cast(layer(x, lengths), tf.float32) * valid)
+            total = tf.reduce_sum(outputs[-1] * outputs[-1])
+        gradients.append(tape.gradient(total, [variable.value for variable in layer.trainable_variables]))
+    assert rounded.compute_dtype == "bfloat16"
+    assert 0 < np.abs(outputs[0] - outputs[1]).max() < 0.02  # of values up to 1, with 8 bits of mantissa
+    for reference, found in zip(*gradients):
+        assert found.dtype == tf.float32
+        assert np.linalg.norm(found - reference) < 0.02 * np.linalg.norm(reference)
+
+
+def test_what_the_padding_holds_reaches_nothing(pair, rng):
+    ours, _ = pair
+    x, lengths = rng.standard_normal((STEPS, BATCH, WIDTH)).astype(np.float32), tf.constant([9, 4, 1])
+    valid = tf.transpose(tf.sequence_mask(lengths, STEPS, tf.float32))[..., None]
+    results = []
+    for padding in (0.0, 100.0):
+        with tf.GradientTape() as tape:
+            y = ours(tf.constant(np.where(valid, x, np.float32(padding))), lengths) * valid
+            total = tf.reduce_sum(tf.sin(y))
+        results.append([y, *tape.gradient(total, [variable.value for variable in ours.trainable_variables])])
+    for first, second in zip(*results):
+        np.testing.assert_array_equal(first, second)
 
 
 def test_initial_weights_are_those_of_two_keras_layers():
@@ -98,8 +137,8 @@ def stand_in_for_cudnn(input, input_h, input_c, params, sequence_lengths, **opti
 def test_on_a_gpu_the_same_weights_go_to_cudnn(pair, rng, monkeypatch):
     ours, _ = pair
     x, lengths = tf.constant(rng.standard_normal((BATCH, STEPS, WIDTH)), tf.float32), tf.constant([9, 4, 1])
-    on_cpu = ours(x, lengths)
+    on_cpu = time_major(ours, x, lengths)
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: ["GPU:0"])
     monkeypatch.setattr(tf.raw_ops, "CudnnRNNV3", stand_in_for_cudnn)
     valid = tf.sequence_mask(lengths, STEPS, tf.float32)[..., None]
-    np.testing.assert_allclose(ours(x, lengths) * valid, on_cpu * valid, atol=1e-5)
+    np.testing.assert_allclose(time_major(ours, x, lengths) * valid, on_cpu * valid, atol=1e-5)
