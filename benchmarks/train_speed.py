@@ -1,6 +1,8 @@
-"""Training throughput beside stock Keras and PyTorch: same sizes, same batch, in turn in one run; medians and ratios.
+"""Training throughput beside stock Keras and PyTorch: same sizes, same batches, in turn in one run; medians and ratios.
 
-PyTorch is optional: pip install torch (a CPU build).
+All do the same: forward, CTC, backward, clipping, AdamW. Each is used as its documentation shows, with true lengths.
+Ours and PyTorch run in float32 and with their products in bfloat16. PyTorch is optional: pip install torch (a CPU
+build).
 """
 
 import argparse
@@ -11,15 +13,19 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from crnn_asr.config import PRESETS, ModelConfig
 from crnn_asr.console import OK, positive_float, positive_int, run
+from crnn_asr.corpus.manifest import read_manifest
 
-Step = Callable[[], float]  # one training step, which returns its loss
+Batch = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # features, lengths, labels, label lengths
+Step = Callable[..., float]  # one training step on the arrays of a batch, which returns its loss
 FRAMES_A_SECOND, SYMBOLS_A_SECOND = 100, 12
+BATCHES = 8  # of a manifest, from its shortest utterances to its longest
 LEARNING_RATE, WEIGHT_DECAY, CLIP_NORM = 1e-3, 1e-2, 1.0
 
 
@@ -30,23 +36,40 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--lstm-units", type=positive_int, metavar="N", help="instead of the preset's")
     parser.add_argument("--batch", type=positive_int, default=16, help="utterances in a step (default: 16)")
     parser.add_argument("--seconds", type=positive_float, default=8.0, help="length of each (default: 8)")
+    parser.add_argument(
+        "--manifest", type=Path, metavar="M.jsonl", help=f"lengths of its utterances, {BATCHES} batches (default: off)"
+    )
     parser.add_argument("--rounds", type=positive_int, default=5, help="turns of each contender (default: 5)")
-    parser.add_argument("--steps", type=positive_int, default=4, help="steps in a turn (default: 4)")
+    parser.add_argument(
+        "--steps", type=positive_int, default=4, help="times each batch is trained on in a turn (default: 4)"
+    )
     return parser.parse_args(argv)
 
 
-def make_batch(
-    config: ModelConfig, batch: int, seconds: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Random features (B, T, F) of one length, and labels (B, U), with their lengths."""
+def make_batch(config: ModelConfig, seconds: np.ndarray, symbols: np.ndarray) -> Batch:
+    """Random features (B, T, F) and labels (B, U) of given lengths (B,)."""
     rng = np.random.default_rng(0)
-    frames, symbols = round(seconds * FRAMES_A_SECOND), round(seconds * SYMBOLS_A_SECOND)
-    features = rng.standard_normal((batch, frames, config.num_mels)).astype(np.float32)
-    labels = rng.integers(0, config.num_symbols - 1, (batch, symbols)).astype(np.int32)
-    return features, np.full(batch, frames, np.int32), labels, np.full(batch, symbols, np.int32)
+    lengths = np.round(seconds * FRAMES_A_SECOND).astype(np.int32)
+    features = rng.standard_normal((len(lengths), lengths.max(), config.num_mels)).astype(np.float32)
+    labels = rng.integers(0, config.num_symbols - 1, (len(lengths), symbols.max())).astype(np.int32)
+    return features, lengths, labels, np.minimum(symbols, config.output_length(lengths) // 2).astype(np.int32)
 
 
-def ours(config: ModelConfig, batch: tuple[np.ndarray, ...]) -> Step:
+def make_batches(config: ModelConfig, args: argparse.Namespace) -> list[Batch]:
+    """One batch of one length, or batches of a manifest's lengths."""
+    if not args.manifest:
+        seconds = np.full(args.batch, args.seconds)
+        return [make_batch(config, seconds, np.round(seconds * SYMBOLS_A_SECOND).astype(int))]
+    utterances = sorted(read_manifest(args.manifest)[0], key=lambda utterance: utterance.duration_s)
+    starts = np.linspace(0, max(0, len(utterances) - args.batch), BATCHES).astype(int)
+    groups = [utterances[start : start + args.batch] for start in starts]
+    return [
+        make_batch(config, np.array([u.duration_s for u in group]), np.array([len(u.text) for u in group]))
+        for group in groups
+    ]
+
+
+def ours(config: ModelConfig, precision: str) -> Step:
     import tensorflow as tf
 
     from crnn_asr.config import TrainingConfig
@@ -55,13 +78,12 @@ def ours(config: ModelConfig, batch: tuple[np.ndarray, ...]) -> Step:
 
     tf.config.experimental.enable_op_determinism()
     tf.keras.utils.set_random_seed(0)
-    model = CRNN(config)
+    model = CRNN(config, precision)
     step = make_train_step(model, make_optimizer(TrainingConfig(), model), CLIP_NORM)
-    tensors = [tf.constant(array) for array in batch]
-    return lambda: float(step(*tensors, tf.constant([0, 0]), LEARNING_RATE)[0][0])
+    return lambda *batch: float(step(*batch, tf.constant([0, 0]), LEARNING_RATE)[0][0])
 
 
-def stock_keras(config: ModelConfig, batch: tuple[np.ndarray, ...]) -> Step:
+def stock_keras(config: ModelConfig) -> Step:
     """Keras' own layers and `tf.nn.ctc_loss` with the dense labels that its documentation shows."""
     import keras
     import tensorflow as tf
@@ -71,10 +93,9 @@ def stock_keras(config: ModelConfig, batch: tuple[np.ndarray, ...]) -> Step:
     model = stock_model(config)
     optimizer = keras.optimizers.AdamW(LEARNING_RATE, weight_decay=WEIGHT_DECAY, global_clipnorm=CLIP_NORM)
     optimizer.build(model.trainable_variables)
-    features, lengths, labels, label_lengths = (tf.constant(array) for array in batch)
 
-    @tf.function
-    def step() -> Any:
+    @tf.function(reduce_retracing=True)
+    def step(features: Any, lengths: Any, labels: Any, label_lengths: Any) -> Any:
         with tf.GradientTape() as tape:
             logits = model([features, lengths], training=True)
             losses = tf.nn.ctc_loss(
@@ -90,12 +111,13 @@ def stock_keras(config: ModelConfig, batch: tuple[np.ndarray, ...]) -> Step:
         optimizer.apply(tape.gradient(loss, [variable.value for variable in variables]), variables)
         return loss
 
-    return lambda: float(step())
+    return lambda *batch: float(step(*(tf.constant(array) for array in batch)))
 
 
-def pytorch(config: ModelConfig, batch: tuple[np.ndarray, ...]) -> Step:
+def pytorch(config: ModelConfig, precision: str) -> Step:
     import torch
     from torch import nn
+    from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
     class Net(nn.Module):
         def __init__(self) -> None:
@@ -114,22 +136,30 @@ def pytorch(config: ModelConfig, batch: tuple[np.ndarray, ...]) -> Step:
             self.dropout = nn.Dropout(config.dropout)
             self.logits = nn.Linear(width, config.num_symbols)
 
-        def forward(self, x: Any) -> Any:
+        def forward(self, x: Any, lengths: Any) -> Any:
             x = self.conv(x[:, None]).permute(0, 2, 3, 1).flatten(2)
             x = torch.relu(self.projection(x))
+            ragged = bool((lengths != lengths[0]).any())
             for lstm, norm in zip(self.lstms, self.norms):
-                x = norm(lstm(self.dropout(x))[0])
+                x = self.dropout(x)
+                if ragged:  # else the backward direction would begin in the padding
+                    packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+                    x = norm(pad_packed_sequence(lstm(packed)[0], batch_first=True)[0])
+                else:
+                    x = norm(lstm(x)[0])
             return self.logits(self.dropout(x))
 
     torch.manual_seed(0)
     net, loss_function = Net(), nn.CTCLoss(blank=config.num_symbols - 1)
     optimizer = torch.optim.AdamW(net.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
-    features, lengths, labels, label_lengths = (torch.from_numpy(array) for array in batch)
-    logit_lengths = config.output_length(lengths)
 
-    def step() -> float:
+    def step(*batch: np.ndarray) -> float:
+        features, lengths, labels, label_lengths = (torch.from_numpy(array) for array in batch)
+        logit_lengths = config.output_length(lengths)
         optimizer.zero_grad()
-        log_probs = net(features).log_softmax(-1).transpose(0, 1)
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+            logits = net(features, logit_lengths)
+        log_probs = logits.float().log_softmax(-1).transpose(0, 1)
         loss = loss_function(log_probs, labels, logit_lengths, label_lengths)
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), CLIP_NORM)
@@ -139,23 +169,52 @@ def pytorch(config: ModelConfig, batch: tuple[np.ndarray, ...]) -> Step:
     return step
 
 
-CONTENDERS = {"ours": ours, "stock Keras": stock_keras, "PyTorch": pytorch}
+CONTENDERS: dict[str, tuple[Callable[..., Step], tuple[str, ...]]] = {
+    "ours, bfloat16": (ours, ("bfloat16",)),
+    "ours, float32": (ours, ("float32",)),
+    "stock Keras": (stock_keras, ()),
+    "PyTorch": (pytorch, ("float32",)),
+    "PyTorch, bfloat16": (pytorch, ("bfloat16",)),
+}
 
 
-def worker(name: str, config: ModelConfig, batch: tuple[np.ndarray, ...], steps: int, pipe: Connection) -> None:
+def worker(name: str, config: ModelConfig, batches: list[Batch], steps: int, pipe: Connection) -> None:
     """A contender in a process of its own, so that thread pools do not meet: warm up, then a turn for each message."""
     from crnn_asr.native import load_tensorflow
 
-    if name != "PyTorch":
+    make, arguments = CONTENDERS[name]
+    if make is not pytorch:
         load_tensorflow()
-    step = CONTENDERS[name](config, batch)
-    step(), step()
+    step = make(config, *arguments)
+    for batch in 2 * batches:
+        step(*batch)
     pipe.send("ready")
     while pipe.recv():
         start = time.perf_counter()
         for _ in range(steps):
-            step()
+            for batch in batches:
+                step(*batch)
         pipe.send((time.perf_counter() - start) / steps)
+
+
+def measure(
+    names: Sequence[str], config: ModelConfig, batches: list[Batch], rounds: int, steps: int
+) -> dict[str, float]:
+    """Seconds that each contender takes for all batches: the median of its turns."""
+    context = multiprocessing.get_context("spawn")
+    pipes: dict[str, Connection] = {}
+    for name in names:
+        pipes[name], theirs = context.Pipe()
+        context.Process(target=worker, args=(name, config, batches, steps, theirs), daemon=True).start()
+        pipes[name].recv()
+    times: dict[str, list[float]] = {name: [] for name in names}
+    for _ in range(rounds):
+        for name, pipe in pipes.items():
+            pipe.send(True)
+            times[name].append(pipe.recv())
+    for pipe in pipes.values():
+        pipe.send(False)
+    return {name: statistics.median(values) for name, values in times.items()}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -164,25 +223,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = replace(
         config, lstm_layers=args.lstm_layers or config.lstm_layers, lstm_units=args.lstm_units or config.lstm_units
     )
-    batch = make_batch(config, args.batch, args.seconds)
-    names = [name for name in CONTENDERS if name != "PyTorch" or importlib.util.find_spec("torch")]
-    context = multiprocessing.get_context("spawn")
-    pipes: dict[str, Connection] = {}
-    for name in names:
-        pipes[name], theirs = context.Pipe()
-        context.Process(target=worker, args=(name, config, batch, args.steps, theirs), daemon=True).start()
-        pipes[name].recv()
-    times: dict[str, list[float]] = {name: [] for name in names}
-    for _ in range(args.rounds):
-        for name, pipe in pipes.items():
-            pipe.send(True)
-            times[name].append(pipe.recv())
-    median = {name: statistics.median(values) for name, values in times.items()}
-    print(f"{config.lstm_layers} × BiLSTM-{config.lstm_units}, batch {args.batch} × {args.seconds:g} s, training step:")
-    print(f"{'':14}{'ms':>8}{'audio-s/s':>12}{'ours is':>10}")
-    for name in names:
-        ratio = median[name] / median["ours"]
-        print(f"{name:14}{1e3 * median[name]:8.0f}{args.batch * args.seconds / median[name]:12.0f}{ratio:9.2f}×")
+    batches = make_batches(config, args)
+    names = [name for name in CONTENDERS if "PyTorch" not in name or importlib.util.find_spec("torch")]
+    seconds = measure(names, config, batches, args.rounds, args.steps)
+    audio = sum(int(lengths.sum()) for _, lengths, *_ in batches) / FRAMES_A_SECOND
+    lengths_of = f"the lengths of {args.manifest}" if args.manifest else f"{args.seconds:g} s"
+    print(f"{config.lstm_layers} × BiLSTM-{config.lstm_units}, batches of {args.batch} × {lengths_of}, training step:")
+    print(f"{'':20}{'ms':>8}{'audio-s/s':>12}{'ours is':>10}")
+    best = min(value for name, value in seconds.items() if name.startswith("ours"))
+    for name, value in seconds.items():
+        print(f"{name:20}{1e3 * value / len(batches):8.0f}{audio / value:12.0f}{value / best:9.2f}×")
     if "PyTorch" not in names:
         print("PyTorch is not installed; pip install torch to have it in the table")
     return OK

@@ -78,7 +78,7 @@ def main(folder: Path) -> None:
     config = from_dict(ModelConfig, order["config"])
     weights = dict(np.load(folder / "weights.npz"))
     for scheme in order["schemes"]:
-        mode = modes.Int8(order["ranges"]) if scheme == "int8" else modes.Float()
+        mode = modes.for_scheme(scheme, order["ranges"])
         saved_model = folder / scheme
         graph.save(graph.inference(weights, config, mode), saved_model)
         (folder / f"{scheme}.tflite").write_bytes(_flatbuffer(saved_model, scheme))

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from crnn_asr.config import ModelConfig
 from crnn_asr.errors import ModelError
-from crnn_asr.export.bilstm import BLOCK_STEPS
 
 PRODUCTS = ("CONV_2D", "FULLY_CONNECTED")
 OTHER_PRODUCTS = ("BATCH_MATMUL", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "UNIDIRECTIONAL_SEQUENCE_LSTM")
@@ -40,9 +39,9 @@ def operations(flatbuffer: bytes) -> list[Operation]:
 
 
 def num_products(config: ModelConfig) -> int:
-    """Convolutions and matrix products that the exported graph is made of, as often as they are written out."""
-    each_lstm = 1 + 2 * BLOCK_STEPS
-    return len(config.conv_filters) + 1 + config.lstm_layers * each_lstm + 1
+    """Convolutions and matrix products that the exported graph is made of: in each LSTM the input's and a recurrent
+    one for each direction, before them the projection, behind them the output."""
+    return len(config.conv_filters) + 1 + 3 * config.lstm_layers + 1
 
 
 def check_int8(flatbuffer: bytes, config: ModelConfig) -> None:

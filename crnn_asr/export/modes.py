@@ -15,7 +15,10 @@ _NARROWEST = 1e-3  # of a range, so that a layer which gives only zeros still ha
 
 
 class Float:
-    """Nothing is rounded."""
+    """Nothing is rounded, but hidden states where they wait for the next layer, if `stored` says so."""
+
+    def __init__(self, stored: tf.DType = tf.float32) -> None:
+        self.stored = stored
 
     def observe(self, x: Tensor, name: str) -> None:
         """Take note of the values that `name` has."""
@@ -33,11 +36,20 @@ class Float:
         """Round the hidden state of an LSTM, which lies in [-1, 1] by its definition."""
         return h
 
+    def store(self, h: Tensor) -> Tensor:
+        """A hidden state in the type that it is kept in."""
+        return tf.cast(tf.round(h * self.stored.max), self.stored) if self.stored.is_integer else h
+
+    def restore(self, stored: Tensor) -> Tensor:
+        """What `store` was given, up to rounding."""
+        return tf.cast(stored, tf.float32) / self.stored.max if self.stored.is_integer else stored
+
 
 class Observing(Float):
     """Float, and `seen` collects the lowest and highest value of every name, as tensors."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.seen: dict[str, Tensor] = {}
 
     def observe(self, x: Tensor, name: str) -> None:
@@ -52,6 +64,7 @@ class Int8(Float):
     """
 
     def __init__(self, ranges: Ranges) -> None:
+        super().__init__(tf.int8)
         self.ranges = ranges
 
     def quantize(self, x: Tensor, name: str) -> Tensor:
@@ -60,3 +73,10 @@ class Int8(Float):
 
     def hidden(self, h: Tensor) -> Tensor:
         return tf.quantization.fake_quant_with_min_max_args(h, -1.0, 1.0)
+
+
+def for_scheme(scheme: str, ranges: Ranges) -> Float:
+    """How the graph of a scheme is run. `dynamic` rounds the input of each product itself, where it runs."""
+    if scheme == "int8":
+        return Int8(ranges)
+    return Float(tf.int8 if scheme == "dynamic" else tf.float32)

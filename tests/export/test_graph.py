@@ -5,11 +5,10 @@ import pytest
 from crnn_oracle import random_weights, reference_logits
 
 from crnn_asr.config import ModelConfig
-from crnn_asr.export.bilstm import BLOCK_STEPS, CHUNK_BLOCKS
+from crnn_asr.export.bilstm import CHUNK_FRAMES as CHUNK
 from crnn_asr.export.graph import inference
 from crnn_asr.export.modes import Float
 
-CHUNK = BLOCK_STEPS * CHUNK_BLOCKS  # logit frames in a turn of the outer loop
 UNEVEN = ModelConfig(
     num_mels=23,
     conv_filters=(3, 4, 5),

@@ -1,0 +1,111 @@
+"""Where the time of a training step goes: TensorFlow's own profile of a few steps, summed by kind of operation."""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from crnn_asr.config import PRESETS
+from crnn_asr.console import OK, positive_float, positive_int, run
+from crnn_asr.native import load_tensorflow
+
+PARTS = {  # operations as the profile names them, oneDNN's prefixes taken off
+    "matrix products": ("MatMul", "FusedMatMul", "BatchMatMulV2"),
+    "convolutions": ("Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter", "Pad"),
+    "CTC": ("CTCLoss",),
+    "frames in and out of the loops": ("GatherV2", "TensorListStack", "StridedSlice"),
+    "type changes": ("Cast",),
+    "sums": ("Sum", "Mean", "L2Loss", "AddN", "BiasAddGrad"),
+    "moves": ("ConcatV2", "Split", "Slice", "Transpose", "Pack", "Unpack", "BroadcastTo", "Reshape"),
+    "dropout's random bytes": ("StatelessRandomUniformFullIntV2",),
+}
+REST = "element by element, and all else"
+AROUND = (
+    "Process",
+    "ParallelFor",
+    "EagerExecute",
+    "EagerKernelExecute",
+    "Run",
+    "TFE_Py_ExecuteCancelable",
+    "train_step",
+)
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--preset", choices=sorted(PRESETS), default="an4", help="sizes (default: an4)")
+    parser.add_argument("--lstm-layers", type=positive_int, metavar="N", help="instead of the preset's")
+    parser.add_argument("--lstm-units", type=positive_int, metavar="N", help="instead of the preset's")
+    parser.add_argument("--batch", type=positive_int, default=16, help="utterances in a step (default: 16)")
+    parser.add_argument("--seconds", type=positive_float, default=8.0, help="length of each (default: 8)")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), help="(default: what is faster here)")
+    parser.add_argument("--steps", type=positive_int, default=5, help="profiled (default: 5)")
+    return parser.parse_args(argv)
+
+
+def profile(step: Callable[[], object], steps: int) -> Counter[str]:
+    """Milliseconds a step by kind of operation, summed over threads."""
+    import tensorflow as tf
+    from tensorflow.tsl.profiler.protobuf.xplane_pb2 import XSpace
+
+    with tempfile.TemporaryDirectory() as folder:
+        with tf.profiler.experimental.Profile(folder):
+            for _ in range(steps):
+                step()
+        space = XSpace.FromString(next(Path(folder).rglob("*.xplane.pb")).read_bytes())
+    total: Counter[str] = Counter()
+    for plane in space.planes:
+        for line in plane.lines if "CPU" in plane.name else ():
+            for event in line.events:
+                name = plane.event_metadata[event.metadata_id].name
+                kind = name.split(":")[-1].removeprefix("_Mkl").removeprefix("_").removeprefix("Native")
+                total[kind] += event.duration_ps / 1e9 / steps
+    return Counter({kind: ms for kind, ms in total.items() if kind not in AROUND and "__inference" not in kind})
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
+    load_tensorflow()
+    from train_speed import SYMBOLS_A_SECOND, make_batch, ours
+
+    from crnn_asr.training.precision import fastest_precision
+
+    precision = args.precision or fastest_precision()
+    config = PRESETS[args.preset].model
+    config = replace(
+        config, lstm_layers=args.lstm_layers or config.lstm_layers, lstm_units=args.lstm_units or config.lstm_units
+    )
+    seconds = np.full(args.batch, args.seconds)
+    batch = make_batch(config, seconds, np.round(seconds * SYMBOLS_A_SECOND).astype(int))
+    step = ours(config, precision)
+    step(*batch), step(*batch)
+    total = profile(lambda: step(*batch), args.steps)
+    times = []
+    for _ in range(args.steps):
+        start = time.perf_counter()
+        step(*batch)
+        times.append(time.perf_counter() - start)
+    total = profile(lambda: step(*batch), args.steps)
+    print(f"{config.lstm_layers} × BiLSTM-{config.lstm_units}, batch {args.batch} × {args.seconds:g} s, {precision}")
+    print(f"a step takes {1e3 * statistics.median(times):.0f} ms; its operations, summed over threads:")
+    rest = sum(total.values())
+    for part, kinds in PARTS.items():
+        ms = sum(total[kind] for kind in kinds)
+        rest -= ms
+        print_line(part, ms, total)
+    print_line(REST, rest, total)
+    return OK
+
+
+def print_line(part: str, ms: float, total: Counter[str]) -> None:
+    print(f"{part:34}{ms:8.1f} ms{100 * ms / sum(total.values()):6.1f} %")
+
+
+if __name__ == "__main__":
+    run(main)
