@@ -202,6 +202,7 @@ class TrainingConfig:
     plateau_patience: int = 3  # epochs
     weight_decay: float = 1e-2
     clip_norm: float = 1.0
+    average_steps: int = 0  # over which weights are averaged (exponentially) for dev and for the model; 0 is off
     precision: str = "auto"  # of the large products: float32, bfloat16, or auto, which a run replaces by what is faster
     early_stopping_epochs: int = 0  # epochs without a better dev WER before the run ends; 0 is off
     checkpoint_every_s: float = 60.0  # inside an epoch; one is always written at its end
@@ -224,7 +225,7 @@ class TrainingConfig:
             f"precision must be auto, float32 or bfloat16, got {self.precision!r}",
         )
         _require(self.clip_norm > 0, f"clip_norm must be positive, got {self.clip_norm}")
-        for name in ("warmup_steps", "weight_decay", "early_stopping_epochs", "checkpoint_every_s", "seed"):
+        for name in ("warmup_steps", "average_steps", "weight_decay", "early_stopping_epochs", "checkpoint_every_s", "seed"):
             _require(getattr(self, name) >= 0, f"{name} must not be negative, got {getattr(self, name)}")
         _require(self.plateau_patience >= 1, f"plateau_patience must be at least 1, got {self.plateau_patience}")
         _require_range("duration", (self.min_duration_s, self.max_duration_s), 0.0)

@@ -82,11 +82,11 @@ class Trainer:
         self.replicas = Replicas(strategy or tf.distribute.get_strategy())
         with self.replicas.strategy.scope():
             self.model = CRNN(config.model, config.training.precision)
+            self.dev_model = CRNN(config.model)  # the weights as they will be exported: averaged, and in float32
             self.optimizer = make_optimizer(config.training, self.model)
             make_step = make_train_step if config.training.accumulate_batches == 1 else make_accumulating_step
             self.train_step = make_step(self.model, self.optimizer, config.training.clip_norm)
         self.variables = [*self.model.weights, *self.optimizer.variables]
-        self.dev_model = CRNN(config.model)  # in float32, as the weights will be exported
         self.dev_step = make_dev_step(self.dev_model)
         self.progress = Progress()
         self.batches_of_epoch = [len(train.plan(epoch)) for epoch in range(config.training.epochs)]
@@ -236,7 +236,7 @@ class Trainer:
             p.learning_rate_scale, p.epochs_since_change = p.learning_rate_scale / 2, 0
 
     def _keep_best(self, texts: list[tuple[str, str, str]]) -> None:
-        save_checkpoint(self.run.best, self.model.weights, self.progress)
+        save_checkpoint(self.run.best, self.dev_model.weights, self.progress)
         lines = (f"{name}\n  said  {reference}\n  heard {hypothesis}\n" for name, reference, hypothesis in texts)
         write_text(self.run.predictions, "".join(lines))
 
@@ -263,6 +263,7 @@ class Trainer:
         losses: list[float] = []
         texts: list[tuple[str, str, str]] = []
         self.dev_model.set_weights(self.model.get_weights())
+        self.optimizer.finalize_variable_values(self.dev_model.trainable_variables)
         for indices in self.dev_source.plan(0):
             batch, examples = self.dev_source.load(indices, 0)
             if not examples:

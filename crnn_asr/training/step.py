@@ -27,8 +27,12 @@ class SummedAdamW(keras.optimizers.AdamW):
 
 
 def make_optimizer(config: TrainingConfig, model: CRNN) -> keras.optimizers.Optimizer:
-    """AdamW (Loshchilov & Hutter 2019); biases and norms are not decayed."""
-    optimizer = SummedAdamW(config.learning_rate, weight_decay=config.weight_decay, beta_2=0.98)
+    """AdamW (Loshchilov & Hutter 2019); biases and norms are not decayed.
+
+    With `average_steps` it keeps a moving average of the weights, which `finalize_variable_values` gives out.
+    """
+    average = {"use_ema": True, "ema_momentum": 1 - 1 / config.average_steps} if config.average_steps > 1 else {}
+    optimizer = SummedAdamW(config.learning_rate, weight_decay=config.weight_decay, beta_2=0.98, **average)
     optimizer.exclude_from_weight_decay(var_list=[w for w in model.trainable_variables if len(w.shape) < 2])
     optimizer.build(model.trainable_variables)
     return optimizer

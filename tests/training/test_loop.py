@@ -50,6 +50,20 @@ def whole(tone_corpus, tmp_path_factory) -> Path:
     return root
 
 
+def test_dev_and_the_best_checkpoint_have_averaged_weights(tone_corpus, tmp_path):
+    averaging = trainer(tmp_path / "run", tone_corpus, average_steps=4, epochs=1)
+    average: list[np.ndarray] = []
+    for event in averaging.events():
+        now = [weight.numpy() for weight in averaging.model.trainable_variables]
+        if isinstance(event, StepDone):
+            average = [0.75 * old + 0.25 * new for old, new in zip(average, now)] or now
+    for found, expected in zip(averaging.dev_model.trainable_variables, average):
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+    weights = load_run(tmp_path / "run")[1]
+    np.testing.assert_array_equal(weights["output.kernel"], averaging.dev_model.output_layer.kernel)
+    assert np.abs(weights["output.kernel"] - averaging.model.output_layer.kernel.numpy()).max() > 1e-4
+
+
 @pytest.mark.parametrize("stops", [[1], [3, 5], [5, 6, 7, 11]])
 def test_stopped_and_resumed_equals_uninterrupted(tone_corpus, tmp_path, whole, stops):
     root = tmp_path / "run"
