@@ -74,9 +74,10 @@ class FeatureConfig:
     def hop_samples(self) -> int:
         return round(self.sample_rate_hz * self.hop_ms / 1000)
 
-    def num_frames(self, num_samples: int) -> int:
-        """Frames of a recording: whole windows only, so 0 for less than one window."""
-        return max(0, 1 + (num_samples - self.window_samples) // self.hop_samples)
+    def num_frames(self, num_samples: Any) -> Any:
+        """Frames of a recording, whole windows only, so 0 for less than one; an int or an array, the same kind back."""
+        frames = 1 + (num_samples - self.window_samples) // self.hop_samples
+        return frames * (frames > 0)
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def make_optimizer(config: TrainingConfig, model: CRNN) -> keras.optimizers.Opti
     return optimizer
 
 
-def learning_rate(config: TrainingConfig, step: int, total_steps: int, scale: float) -> float:
+def learning_rate(config: TrainingConfig, step: float, total_steps: int, scale: float) -> float:
     """The rate of a step: linear warm-up, then cosine to zero, or constant times what the plateau schedule left."""
     warmup = min(config.warmup_steps, total_steps // 2)
     if step < warmup:

@@ -44,6 +44,10 @@ def source(folder, config=CONFIG) -> BatchSource:
     return BatchSource(examples, config, Augmenter(config.without_waveform_augmentation().augment))
 
 
+def epoch(source, number, **options):
+    return source.dataset(source.plan(number), **options)
+
+
 def assert_same(found, wanted):
     for left, right in zip(found, wanted, strict=True):
         for a, b in zip(left, right, strict=True):
@@ -76,18 +80,18 @@ def test_batches_equal_those_from_audio_but_for_rounding(tone_corpus, folder):
     config = CONFIG.without_augmentation()
     examples, _ = select_examples(read_manifest(tone_corpus / "train.jsonl")[0], config, ALPHABET)
     from_audio = BatchSource(examples, config, Augmenter(config.augment))
-    for found, wanted in zip(source(folder, config).dataset(1), from_audio.dataset(1), strict=True):
+    for found, wanted in zip(epoch(source(folder, config), 1), epoch(from_audio, 1), strict=True):
         np.testing.assert_allclose(found[0], wanted[0], rtol=2**-11, atol=1e-7)
         assert_same([found[1:]], [wanted[1:]])
 
 
 def test_same_seed_same_batches_from_any_start(folder):
-    whole = list(source(folder).dataset(epoch=2))
-    assert_same(source(folder).dataset(epoch=2), whole)
+    whole = list(epoch(source(folder), 2))
+    assert_same(epoch(source(folder), 2), whole)
     for start in range(len(whole)):
-        assert_same(source(folder).dataset(epoch=2, start=start, workers=1), whole[start:])
+        assert_same(epoch(source(folder), 2, start=start, workers=1), whole[start:])
     masked = [(batch[0].numpy() == 0).mean() for batch in whole]
-    plain = [(batch[0].numpy() == 0).mean() for batch in source(folder, CONFIG.without_augmentation()).dataset(2)]
+    plain = [(batch[0].numpy() == 0).mean() for batch in epoch(source(folder, CONFIG.without_augmentation()), 2)]
     assert np.mean(masked) > np.mean(plain) + 0.02, "SpecAugment is on"
 
 
@@ -151,7 +155,7 @@ def test_a_flipped_bit_is_found_by_the_checksum(folder):
     data[len(data) // 2] ^= 1
     shard.write_bytes(data)
     damaged = source(folder)
-    list(damaged.dataset(0))
+    list(epoch(damaged, 0))
     (problem,) = damaged.problems.values()
     assert "shard-00001.tfrecord" in problem.reason and "checksum" in problem.reason
 
