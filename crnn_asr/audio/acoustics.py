@@ -82,7 +82,7 @@ def change_speed(samples: Samples, rate: float, sample_rate_hz: int) -> Samples:
 
 def changed_speed_length(num_samples: Numbers, rates: Numbers) -> Numbers:
     """Samples that `change_speed` makes of so many (N,) at rates (N,): soxr rounds halves up."""
-    return np.floor(num_samples / rates + 0.5)
+    return cast(Numbers, np.floor(num_samples / rates + 0.5))
 
 
 def band_stop(samples: Samples, low_hz: float, high_hz: float, sample_rate_hz: int) -> Samples:

@@ -24,13 +24,7 @@ from crnn_asr.training.model import CRNN
 from crnn_asr.training.plan import Plan
 from crnn_asr.training.replicas import Replicas
 from crnn_asr.training.run import RunDirectory, load_run
-from crnn_asr.training.step import (
-    learning_rate,
-    make_accumulating_step,
-    make_dev_step,
-    make_optimizer,
-    make_train_step,
-)
+from crnn_asr.training.step import learning_rate, make_dev_step, make_learner, run_step
 
 
 @dataclass(frozen=True)
@@ -82,10 +76,7 @@ class Trainer:
         self.alphabet = Alphabet(config.alphabet)
         self.replicas = Replicas(strategy or tf.distribute.get_strategy())
         with self.replicas.strategy.scope():
-            self.model = CRNN(config.model, config.training.precision)
-            self.optimizer = make_optimizer(config.training, self.model)
-            make_step = make_train_step if config.training.accumulate_batches == 1 else make_accumulating_step
-            self.train_step = make_step(self.model, self.optimizer, config.training.clip_norm)
+            self.model, self.optimizer, self.train_step = make_learner(config)
         self.variables = [*self.model.weights, *self.optimizer.variables]
         self.dev_model = CRNN(config.model)  # in float32, as the weights will be exported
         self.dev_step = make_dev_step(self.dev_model)
@@ -193,13 +184,7 @@ class Trainer:
         training = self.config.training
         number = self.progress.step * training.accumulate_batches  # of no other batch
         seeds = [tf.constant([training.seed, number + i]) for i in range(len(group))]
-        if training.accumulate_batches == 1:
-            totals, norm = self.train_step(*group[0], seeds[0], rate)
-        else:
-            add, finish = self.train_step
-            for batch, seed in zip(group, seeds):
-                add(*batch, seed)
-            totals, norm = finish(rate)
+        totals, norm = run_step(self.train_step, group, seeds, rate)
         loss, utterances, frames = totals.numpy().tolist()
         return (loss, int(utterances), int(frames)), bool(np.isfinite(norm))
 
