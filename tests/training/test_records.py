@@ -11,7 +11,7 @@ import tensorflow as tf
 from crnn_asr.audio.augment import Augmenter
 from crnn_asr.audio.features import compute_features
 from crnn_asr.audio.read import read_audio
-from crnn_asr.config import PRESETS, FeatureConfig
+from crnn_asr.config import PRESETS, AugmentConfig, FeatureConfig
 from crnn_asr.corpus.manifest import read_manifest
 from crnn_asr.errors import DataError
 from crnn_asr.text.alphabet import Alphabet
@@ -83,6 +83,16 @@ def test_batches_equal_those_from_audio_but_for_rounding(tone_corpus, folder):
     for found, wanted in zip(epoch(source(folder, config), 1), epoch(from_audio, 1), strict=True):
         np.testing.assert_allclose(found[0], wanted[0], rtol=2**-11, atol=1e-7)
         assert_same([found[1:]], [wanted[1:]])
+
+
+def test_what_is_stored_is_not_played_faster_in_any_plan(folder):
+    examples = source(folder).examples
+    always = AugmentConfig(stretch_probability=1.0, speed_probability=1.0)
+    records = BatchSource(examples, CONFIG, Augmenter(always))
+    plan = records.plan(0)
+    for planned in plan.batches:
+        (_, lengths, *_), _ = records.load(plan, planned)
+        assert lengths.tolist() == plan.num_frames[planned.indices].tolist()
 
 
 def test_same_seed_same_batches_from_any_start(folder):
