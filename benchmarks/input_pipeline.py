@@ -98,7 +98,7 @@ def batch_stages(utterances: Sequence[Utterance], config: RunConfig, folder: Pat
 
     def epoch(source: BatchSource, workers: int) -> Stage:
         def stage() -> float:
-            batches = source.dataset(next(epochs), workers=workers)
+            batches = source.dataset(source.plan(next(epochs)), workers=workers)
             return sum(float(np.sum(batch[1])) for batch in batches) * config.features.hop_ms / 1000
 
         return stage

@@ -74,9 +74,10 @@ class FeatureConfig:
     def hop_samples(self) -> int:
         return round(self.sample_rate_hz * self.hop_ms / 1000)
 
-    def num_frames(self, num_samples: int) -> int:
-        """Frames of a recording: whole windows only, so 0 for less than one window."""
-        return max(0, 1 + (num_samples - self.window_samples) // self.hop_samples)
+    def num_frames(self, num_samples: Any) -> Any:
+        """Frames of a recording, whole windows only, so 0 for less than one; an int or an array, the same kind back."""
+        frames = 1 + (num_samples - self.window_samples) // self.hop_samples
+        return frames * (frames > 0)
 
 
 @dataclass(frozen=True)
@@ -225,7 +226,14 @@ class TrainingConfig:
             f"precision must be auto, float32 or bfloat16, got {self.precision!r}",
         )
         _require(self.clip_norm > 0, f"clip_norm must be positive, got {self.clip_norm}")
-        for name in ("warmup_steps", "average_steps", "weight_decay", "early_stopping_epochs", "checkpoint_every_s", "seed"):
+        for name in (
+            "warmup_steps",
+            "average_steps",
+            "weight_decay",
+            "early_stopping_epochs",
+            "checkpoint_every_s",
+            "seed",
+        ):
             _require(getattr(self, name) >= 0, f"{name} must not be negative, got {getattr(self, name)}")
         _require(self.plateau_patience >= 1, f"plateau_patience must be at least 1, got {self.plateau_patience}")
         _require_range("duration", (self.min_duration_s, self.max_duration_s), 0.0)

@@ -10,10 +10,23 @@ from pathlib import Path
 from typing import Any
 
 from crnn_asr.config import PRESETS, RunConfig, save_config
-from crnn_asr.console import FAILED, OK, USAGE, complain, non_negative_int, note, positive_float, positive_int, run
+from crnn_asr.console import (
+    FAILED,
+    OK,
+    USAGE,
+    complain,
+    non_negative_int,
+    note,
+    positive_float,
+    positive_int,
+    run,
+    share,
+)
 from crnn_asr.native import load_tensorflow, single_threaded_blas
 
 DEFAULT_DATA = Path("data/librispeech")
+AUTO = "auto"
+MEMORY_SHARE = 0.5  # of what is available, for --batch-seconds auto
 LOG_EVERY_S = 60  # where there is no terminal to draw a bar on
 
 
@@ -53,7 +66,18 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     recipe = parser.add_argument_group("recipe (defaults come from the preset)")
     recipe.add_argument("--preset", choices=sorted(PRESETS), help="sizes of model and training (default: an4)")
     recipe.add_argument("--epochs", type=positive_int, help="passes over the training data")
-    recipe.add_argument("--batch-seconds", type=positive_float, help="padded audio in a step, in seconds")
+    recipe.add_argument(
+        "--batch-seconds",
+        type=seconds_or_auto,
+        metavar="SECONDS|auto",
+        help="padded audio in a step, in seconds; auto finds as many as memory allows and makes sense",
+    )
+    recipe.add_argument(
+        "--memory-share",
+        type=share,
+        metavar="SHARE",
+        help=f"of the available memory, for auto (default: {MEMORY_SHARE})",
+    )
     recipe.add_argument(
         "--accumulate",
         type=positive_int,
@@ -78,11 +102,18 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def seconds_or_auto(text: str) -> float | str:
+    """An argparse type: a number above 0, or auto."""
+    return text if text == AUTO else positive_float(text)
+
+
 def wanted_config(args: argparse.Namespace, base: RunConfig) -> RunConfig:
     """`base` with what the command line says of it."""
     training = {
         "epochs": args.epochs,
-        "batch_frames": args.batch_seconds and round(args.batch_seconds * 1000 / base.features.hop_ms),
+        "batch_frames": None
+        if args.batch_seconds in (None, AUTO)
+        else round(args.batch_seconds * 1000 / base.features.hop_ms),
         "accumulate_batches": args.accumulate,
         "precision": args.precision,
         "learning_rate": args.learning_rate,
@@ -130,6 +161,9 @@ def find_manifests(config: RunConfig) -> RunConfig:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     single_threaded_blas()
+    if args.memory_share and args.batch_seconds != AUTO:
+        complain("--memory-share is for --batch-seconds auto; give both, or leave it out")
+        return USAGE
     if args.records and (args.noise or args.rooms):
         complain("--noise and --rooms need the audio, and --records has features; name manifests with --train instead")
         return USAGE
@@ -137,6 +171,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     from crnn_asr.training.tf_config import worker
 
     number, count = worker()
+    if count > 1 and args.batch_seconds == AUTO:
+        complain("--batch-seconds auto measures one machine, and TF_CONFIG names several; give it a number")
+        return USAGE
     directory = RunDirectory(args.out, number)
     if args.resume:
         config = directory.load_config()
@@ -165,7 +202,8 @@ def train(directory: Any, config: RunConfig, args: argparse.Namespace, is_chief:
     from crnn_asr.training.replicas import explained, find_strategy
     from crnn_asr.training.setup import prepare
 
-    setup = prepare(config, args.alphabet or "auto")
+    find = args.batch_seconds == AUTO and not args.resume  # a run that goes on has its number
+    setup = prepare(config, args.alphabet or "auto", (args.memory_share or MEMORY_SHARE) if find else 0.0)
     if is_chief:
         if not args.resume:
             directory.clear()
@@ -175,6 +213,8 @@ def train(directory: Any, config: RunConfig, args: argparse.Namespace, is_chief:
         directory.write_skipped([*setup.failed, *setup.skipped])
     for problem in setup.failed:
         complain(problem)
+    if setup.budget:
+        note(f"--batch-seconds auto: {setup.budget}")
     if setup.skipped:
         note(f"{len(setup.skipped)} utterances left out, see {directory.skipped}; the first: {setup.skipped[0]}")
     if any(isinstance(example.utterance, Record) for example in setup.train.examples):

@@ -114,6 +114,8 @@ def test_frames_are_the_whole_windows_that_fit() -> None:
     for num_samples in [*range(0, 1200, 7), 399, 400, 559, 560, 16_000]:
         starts = [start for start in range(0, num_samples, 160) if start + 400 <= num_samples]
         assert features.num_frames(num_samples) == len(starts), num_samples
+    many = np.arange(1200)
+    assert features.num_frames(many).tolist() == [features.num_frames(num_samples) for num_samples in many.tolist()]
 
 
 def test_lengths_after_strides_are_those_of_taking_every_second_frame() -> None:

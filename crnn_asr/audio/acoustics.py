@@ -4,11 +4,14 @@ Results may go beyond ±1; only writing to a file clips. Silence stays silence a
 """
 
 import math
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from crnn_asr.audio.read import Samples, resample
+
+Numbers = NDArray[Any]
 
 STRETCH_WINDOW = 1_024  # samples; at 16 kHz 64 ms: long enough for a low voice, short enough for consonants
 _BUTTERWORTH_ORDER = 4
@@ -67,9 +70,19 @@ def stretch(samples: Samples, rate: float) -> Samples:
     return _at_level_of(samples, time_stretch(samples, rate=rate, n_fft=STRETCH_WINDOW))
 
 
+def stretched_length(num_samples: Numbers, rates: Numbers) -> Numbers:
+    """Samples that `stretch` makes of so many (N,) at rates (N,)."""
+    return np.rint(num_samples / rates)
+
+
 def change_speed(samples: Samples, rate: float, sample_rate_hz: int) -> Samples:
     """Play at another speed: rate 1.1 is a tenth faster and a tenth higher, as resampling makes it."""
     return resample(samples, rate * sample_rate_hz, sample_rate_hz)
+
+
+def changed_speed_length(num_samples: Numbers, rates: Numbers) -> Numbers:
+    """Samples that `change_speed` makes of so many (N,) at rates (N,): soxr rounds halves up."""
+    return cast(Numbers, np.floor(num_samples / rates + 0.5))
 
 
 def band_stop(samples: Samples, low_hz: float, high_hz: float, sample_rate_hz: int) -> Samples:

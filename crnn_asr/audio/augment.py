@@ -5,11 +5,13 @@ missing, gain).
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from crnn_asr.audio.acoustics import STRETCH_WINDOW
+from crnn_asr.audio.acoustics import STRETCH_WINDOW, changed_speed_length, stretched_length
 from crnn_asr.audio.effects import (
     BandStop,
     Effect,
@@ -29,6 +31,23 @@ from crnn_asr.errors import DataError
 _AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".mp3", ".sph"}
 _DIRECT_DB = (-6.0, 6.0)  # direct sound over reverberation, from across a room to before the mouth
 _BAND_STOP_CENTER_HZ = (150.0, 6_000.0)
+
+
+@dataclass(frozen=True)
+class Tempo:
+    """How fast each of N utterances is played: rates (N,) of `Stretch` and of `Speed`; 1 is as it was."""
+
+    stretch: NDArray[np.float64]
+    speed: NDArray[np.float64]
+
+    def num_samples(self, before: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Lengths (N,) that utterances of these lengths will have."""
+        return changed_speed_length(stretched_length(before, self.stretch), self.speed).astype(np.int64)
+
+    def effects(self, index: int) -> tuple[Effect, ...]:
+        """What happens to one of the utterances."""
+        stretch, speed = float(self.stretch[index]), float(self.speed[index])
+        return (*([Stretch(stretch)] if stretch != 1 else []), *([Speed(speed)] if speed != 1 else []))
 
 
 class Augmenter:
@@ -64,11 +83,21 @@ class Augmenter:
         """Decide what happens to an utterance, in the order of application. All randomness is here."""
         if not num_samples:
             return ()
+        return (*self.draw_tempo(np.array([num_samples]), rng).effects(0), *self.draw_scene(rng))
+
+    def draw_tempo(self, num_samples: NDArray[np.int64], rng: np.random.Generator) -> Tempo:
+        """Decide how fast utterances of these lengths (N,) are played, all at once: a corpus is drawn in an instant."""
+        config, count = self.config, len(num_samples)
+        stretched = (rng.random(count) < config.stretch_probability) & (num_samples >= STRETCH_WINDOW)
+        sped = (rng.random(count) < config.speed_probability) & (num_samples > config.speed_rate[1])
+        return Tempo(
+            np.where(stretched, rng.uniform(*config.stretch_rate, count), 1.0),
+            np.where(sped, rng.uniform(*config.speed_rate, count), 1.0),
+        )
+
+    def draw_scene(self, rng: np.random.Generator) -> tuple[Effect, ...]:
+        """Decide what happens to an utterance beside its tempo; its length stays."""
         config, drawn = self.config, list[Effect]()
-        if rng.random() < config.stretch_probability and num_samples >= STRETCH_WINDOW:
-            drawn.append(Stretch(rng.uniform(*config.stretch_rate)))
-        if rng.random() < config.speed_probability and num_samples > config.speed_rate[1]:
-            drawn.append(Speed(rng.uniform(*config.speed_rate)))
         if rng.random() < config.reverb_probability:
             drawn.append(self._draw_room(rng))
         if rng.random() < config.noise_probability:

@@ -63,7 +63,7 @@ def _map_in_pool(function: Callable[[Item], Result], items: Sequence[Item], work
     chunks: deque[Future[list[Result]]] = deque()  # handed out, few at a time: memory does not grow with the items
     try:
         for start in range(0, len(items), size):
-            with _interrupts_blocked():
+            with interrupts_blocked():
                 chunks.append(pool.submit(_map_chunk, function, items[start : start + size]))
             if len(chunks) > CHUNKS_AHEAD * workers:
                 yield from chunks.popleft().result()
@@ -78,8 +78,8 @@ def _map_chunk(function: Callable[[Item], Result], items: Sequence[Item]) -> lis
 
 
 @contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """Processes started here never see Ctrl-C, which a terminal sends to all; the parent alone decides."""
+def interrupts_blocked() -> Iterator[None]:
+    """Processes started in this block never see Ctrl-C, which a terminal sends to all; the parent alone decides."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield

@@ -1,10 +1,10 @@
-"""From utterances to padded batches: what can be trained on, which go together, and the `tf.data` pipeline.
+"""From utterances to padded batches: what can be trained on, and the `tf.data` pipeline.
 
 Every draw is a function of (seed, epoch, utterance), so an epoch can begin at any batch and gives the same arrays.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from crnn_asr.console import describe
 from crnn_asr.corpus.manifest import Problem, Utterance
 from crnn_asr.text.alphabet import Alphabet, min_frames
 from crnn_asr.text.normalize import normalize
+from crnn_asr.training.plan import Plan, PlannedBatch, padded_length, plan_batches
 from crnn_asr.training.records import Record
 
 Batch = tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]
@@ -33,11 +34,14 @@ BATCH_SPEC = (
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """An utterance that can be trained on: its normalised text and feature frames. A corpus of them is in memory."""
+    """An utterance that can be trained on: its normalised text, its samples at the front end's rate, and the logit
+    frames that CTC needs for it at least. A corpus of them is in memory.
+    """
 
     utterance: Utterance
     text: str
-    num_frames: int
+    num_samples: int
+    min_logit_frames: int
 
 
 def select_examples(
@@ -47,15 +51,20 @@ def select_examples(
     examples, problems = [], []
     for utterance in utterances:
         text = normalize(utterance.text, config.text)
-        frames = config.features.num_frames(round(utterance.duration_s * config.features.sample_rate_hz))
-        if reason := _obstacle(utterance, text, frames, config, alphabet):
+        reason, need = _obstacle(utterance, text, config, alphabet), 0
+        samples = round(utterance.duration_s * config.features.sample_rate_hz)
+        if not reason:
+            need = min_frames(alphabet.encode(text))
+            have = config.model.output_length(config.features.num_frames(samples))
+            reason = f"cannot be aligned: {need} symbols and repeats, {have} output frames" if have < need else ""
+        if reason:
             problems.append(Problem(utterance.id or str(utterance.audio_path), reason))
         else:
-            examples.append(Example(utterance, text, frames))
+            examples.append(Example(utterance, text, samples, need))
     return examples, problems
 
 
-def _obstacle(utterance: Utterance, text: str, frames: int, config: RunConfig, alphabet: Alphabet) -> str:
+def _obstacle(utterance: Utterance, text: str, config: RunConfig, alphabet: Alphabet) -> str:
     low, high = config.training.min_duration_s, config.training.max_duration_s
     if not text:
         return "empty transcript"
@@ -65,58 +74,35 @@ def _obstacle(utterance: Utterance, text: str, frames: int, config: RunConfig, a
         return f"too short: {utterance.duration_s:.2f} s, the minimum is {low} s"
     if utterance.duration_s > high:
         return f"too long: {utterance.duration_s:.2f} s, the maximum is {high} s"
-    have, need = config.model.output_length(frames), min_frames(alphabet.encode(text))
-    if have < need:
-        return f"cannot be aligned: {need} symbols and repeats, {have} output frames"
     return ""
 
 
-def plan_batches(
-    num_frames: Sequence[int], batch_frames: int, max_utterances: int, rng: np.random.Generator | None = None
-) -> list[list[int]]:
-    """Group utterances of like length so that each batch holds at most `batch_frames` padded frames.
+def pad_batch(
+    features: Sequence[NDArray[np.float32]], labels: Sequence[Sequence[int]], num_mels: int, frames: int = 0
+) -> Batch:
+    """Features (B, T, F) and labels (B, U), zeros beyond the true lengths, each with its lengths.
 
-    An utterance longer than the budget is a batch of its own. With `rng` the grouping is jittered and the order of
-    batches shuffled; without, batches go from short to long.
+    T is `frames`, or the padded length of the longest where that does not hold it. B may be 0.
     """
-    keys = np.asarray(num_frames, np.float64)
-    if rng is not None:
-        keys = keys * rng.uniform(0.95, 1.05, len(keys))
-    batches: list[list[int]] = []
-    longest = 0
-    for index in np.argsort(keys, kind="stable").tolist():
-        longest = max(longest, num_frames[index])
-        fits = batches and len(batches[-1]) < max_utterances and longest * (len(batches[-1]) + 1) <= batch_frames
-        if fits:
-            batches[-1].append(index)
-        else:
-            batches.append([index])
-            longest = num_frames[index]
-    if rng is not None:
-        rng.shuffle(batches)  # type: ignore[arg-type]
-    return batches
-
-
-def nothing(num_mels: int) -> Batch:
-    """One row of length 0, with the label that CTC insists on: a replica without utterances keeps in step with it."""
-    return (
-        np.zeros((1, 1, num_mels), np.float32),
-        np.zeros(1, np.int32),
-        np.zeros((1, 1), np.int32),
-        np.ones(1, np.int32),
-    )
-
-
-def pad_batch(features: Sequence[NDArray[np.float32]], labels: Sequence[Sequence[int]], num_mels: int) -> Batch:
-    """Features (B, T, F) and labels (B, U), zeros beyond the true lengths, each with its lengths. B may be 0."""
     feature_lengths = np.array([len(item) for item in features], np.int32)
     label_lengths = np.array([len(item) for item in labels], np.int32)
-    values = np.zeros((len(features), feature_lengths.max(initial=0), num_mels), np.float32)
-    ids = np.zeros((len(labels), label_lengths.max(initial=0)), np.int32)
+    frames = max(frames, int(padded_length(feature_lengths.max(initial=0))))
+    values = np.zeros((len(features), frames, num_mels), np.float32)
+    ids = np.zeros((len(labels), label_lengths.max(initial=1)), np.int32)
     for row, (item, label) in enumerate(zip(features, labels)):
         values[row, : len(item)] = item
         ids[row, : len(label)] = label
     return values, feature_lengths, ids, label_lengths
+
+
+def add_rows(batch: Batch, rows: int) -> Batch:
+    """Fill a batch up with rows of length 0, with the label that CTC insists on; they count nowhere."""
+    missing = max(0, rows - len(batch[0]))
+    features, lengths, ids, label_lengths = (
+        np.pad(array, [(0, missing), *[(0, 0)] * (array.ndim - 1)]) if missing else array for array in batch
+    )
+    label_lengths[len(label_lengths) - missing :] = 1
+    return features, lengths, ids, label_lengths
 
 
 class BatchSource:
@@ -128,62 +114,74 @@ class BatchSource:
         self.augmenter = augmenter
         self.alphabet = Alphabet(config.alphabet)
         self.problems: dict[str, Problem] = {}
+        self._num_samples = np.array([example.num_samples for example in examples], np.int64)
+        self._min_logit_frames = np.array([example.min_logit_frames for example in examples], np.int64)
+        self._is_audio = np.array([not isinstance(example.utterance, Record) for example in examples], bool)
 
-    def plan(self, epoch: int) -> list[list[int]]:
-        """The batches of an epoch, as indices of examples."""
-        training = self.config.training
-        rng = np.random.default_rng((training.seed, epoch)) if self.augmenter else None
-        frames = [example.num_frames for example in self.examples]
-        return plan_batches(frames, training.batch_frames, training.max_batch_utterances, rng)
+    def plan(self, epoch: int) -> Plan:
+        """The batches of an epoch, by the lengths that its utterances will have after the tempo drawn for them."""
+        training, features = self.config.training, self.config.features
+        rng, tempo, num_samples = None, None, self._num_samples
+        if self.augmenter:
+            rng = np.random.default_rng((training.seed, epoch))
+            tempo = self.augmenter.draw_tempo(num_samples, rng)
+            changed = tempo.num_samples(num_samples)
+            fits = self.config.model.output_length(features.num_frames(changed)) >= self._min_logit_frames
+            fits &= self._is_audio  # what is stored as features is not played at all
+            tempo = replace(tempo, stretch=np.where(fits, tempo.stretch, 1), speed=np.where(fits, tempo.speed, 1))
+            num_samples = np.where(fits, changed, num_samples)
+        num_frames = features.num_frames(num_samples)
+        batches = plan_batches(num_frames, training.batch_frames, training.max_batch_utterances, rng)
+        return Plan(epoch, batches, tempo, num_frames)
 
-    def load(self, indices: Sequence[int], epoch: int) -> tuple[Batch, list[Example]]:
-        """Read, augment and transform the utterances of one batch; unusable ones are left out and named."""
+    def load(self, plan: Plan, batch: PlannedBatch, share: slice = slice(None)) -> tuple[Batch, list[Example]]:
+        """Read, augment and transform the utterances of a batch; unusable ones are left out and named."""
         features, labels, kept = [], [], []
-        for index in indices:
+        for index in batch.indices[share].tolist():
             example = self.examples[index]
-            symbols = self.alphabet.encode(example.text)
-            rng = np.random.default_rng((self.config.training.seed, epoch, index))
             try:
-                features.append(self._features(example.utterance, min_frames(symbols), rng))
-                labels.append(symbols)
+                features.append(self._features(plan, index))
+                labels.append(self.alphabet.encode(example.text))
                 kept.append(example)
             except (OSError, ValueError) as error:
                 name = example.utterance.id or str(example.utterance.audio_path)
                 self.problems[name] = Problem(name, describe(error))
-        return pad_batch(features, labels, self.config.features.num_mels), kept
+        return pad_batch(features, labels, self.config.features.num_mels, batch.frames), kept
 
-    def _features(self, utterance: Utterance, need: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    def _features(self, plan: Plan, index: int) -> NDArray[np.float32]:
+        utterance, need = self.examples[index].utterance, self.examples[index].min_logit_frames
+        rng = np.random.default_rng((self.config.training.seed, plan.epoch, index))
         if isinstance(utterance, Record):
             features = utterance.read_features()
         else:
-            features = compute_features(self._samples(utterance, need, rng), self.config.features)
+            features = compute_features(self._samples(plan, index, rng), self.config.features)
         if self.config.model.output_length(len(features)) < need:
             raise ValueError(f"the audio holds {len(features)} frames, too few for its {need} symbols and repeats")
         return spec_augment(features, self.config.spec_augment, rng) if self.augmenter else features
 
-    def _samples(self, utterance: Utterance, need: int, rng: np.random.Generator) -> NDArray[np.float32]:
-        config = self.config
-        samples = read_audio(utterance.audio_path, config.features.sample_rate_hz)
-        if self.augmenter:
-            augmented = self.augmenter(samples, rng)
-            if config.model.output_length(config.features.num_frames(len(augmented))) >= need:
-                samples = augmented  # else it was sped up past what CTC can align
-        return samples
+    def _samples(self, plan: Plan, index: int, rng: np.random.Generator) -> NDArray[np.float32]:
+        example, config = self.examples[index], self.config
+        samples = read_audio(example.utterance.audio_path, config.features.sample_rate_hz)
+        if self.augmenter is None or plan.tempo is None:
+            return samples
+        played = self.augmenter.apply(samples, plan.tempo.effects(index))
+        if config.model.output_length(config.features.num_frames(len(played))) >= example.min_logit_frames:
+            samples = played  # else the manifest, by which it was planned, gives too long a duration
+        return self.augmenter.apply(samples, self.augmenter.draw_scene(rng))
 
-    def dataset(self, epoch: int, start: int = 0, workers: int = 2, share: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
+    def dataset(self, plan: Plan, start: int = 0, workers: int = 2, share: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
         """Batches of an epoch from number `start` on: features, feature_lengths, labels, label_lengths.
 
-        Of the n replicas that share every batch, number i passes (i, n) and gets rows i, i + n, … Where these are none,
-        or cannot be read, it gets one row of length 0, which counts nowhere.
+        Of the n replicas that share every batch, number i passes (i, n) and gets rows i, i + n, … Rows without an
+        utterance, or whose utterance cannot be read, have length 0 and count nowhere; a share has at least one row.
         """
-        plan = self.plan(epoch)
-        first, step = share
+        own = slice(share[0], None, share[1])
 
         def load(number: NDArray[np.int64]) -> Batch:
-            batch, examples = self.load(plan[int(number)][first::step], epoch)
-            return batch if examples else nothing(self.config.features.num_mels)
+            planned = plan.batches[int(number)]
+            return add_rows(self.load(plan, planned, own)[0], max(1, len(range(planned.rows)[own])))
 
-        return pipeline(load, range(start, len(plan)), workers)
+        return pipeline(load, range(start, len(plan.batches)), workers)
 
 
 def pipeline(load: Callable[[Any], Batch], numbers: range, workers: int) -> tf.data.Dataset:

@@ -21,15 +21,10 @@ from crnn_asr.training.checkpoint import Progress, load_checkpoint, save_checkpo
 from crnn_asr.training.curves import draw_curves
 from crnn_asr.training.keras_file import save_keras
 from crnn_asr.training.model import CRNN
+from crnn_asr.training.plan import Plan
 from crnn_asr.training.replicas import Replicas
 from crnn_asr.training.run import RunDirectory, load_run
-from crnn_asr.training.step import (
-    learning_rate,
-    make_accumulating_step,
-    make_dev_step,
-    make_optimizer,
-    make_train_step,
-)
+from crnn_asr.training.step import learning_rate, make_dev_step, make_learner, run_step
 
 
 @dataclass(frozen=True)
@@ -81,17 +76,14 @@ class Trainer:
         self.alphabet = Alphabet(config.alphabet)
         self.replicas = Replicas(strategy or tf.distribute.get_strategy())
         with self.replicas.strategy.scope():
-            self.model = CRNN(config.model, config.training.precision)
+            self.model, self.optimizer, self.train_step = make_learner(config)
             self.dev_model = CRNN(config.model)  # the weights as they will be exported: averaged, and in float32
-            self.optimizer = make_optimizer(config.training, self.model)
-            make_step = make_train_step if config.training.accumulate_batches == 1 else make_accumulating_step
-            self.train_step = make_step(self.model, self.optimizer, config.training.clip_norm)
         self.variables = [*self.model.weights, *self.optimizer.variables]
         self.dev_step = make_dev_step(self.dev_model)
         self.progress = Progress()
-        self.batches_of_epoch = [len(train.plan(epoch)) for epoch in range(config.training.epochs)]
-        size = config.training.accumulate_batches
-        self.total_steps = sum(-(-batches // size) for batches in self.batches_of_epoch)
+        self.dev_plan = dev.plan(0)
+        steps = -(-len(train.plan(0).batches) // config.training.accumulate_batches)
+        self.total_steps = config.training.epochs * steps  # nearly: epochs differ by what is drawn for them
         self.saved_at = time.monotonic()
 
     def resume(self) -> None:
@@ -117,14 +109,15 @@ class Trainer:
         p, training = self.progress, self.config.training
         self._require_same_start()
         while not p.finished:
-            for event in self._epoch():
+            plan = self.train_source.plan(p.epoch)
+            for event in self._epoch(plan):
                 yield event
                 if self.replicas.any(should_stop()):
                     self.save()
                     self.write_keras()
                     yield Stopped()
                     return
-            yield self._end_epoch()
+            yield self._end_epoch(plan)
             p.finished = p.epoch >= training.epochs or (0 < training.early_stopping_epochs <= p.epoch - p.best_epoch)
             if self.replicas.is_chief:
                 self._write_summary()
@@ -141,10 +134,10 @@ class Trainer:
         self.replicas.require_same(zlib.crc32(json.dumps([ids, to_dict(self.config.training)]).encode()), "data")
         self.replicas.require_same(p.step, "checkpoint")
 
-    def _epoch(self) -> Iterator[StepDone]:
+    def _epoch(self, plan: Plan) -> Iterator[StepDone]:
         p, training = self.progress, self.config.training
-        batches = self.batches_of_epoch[p.epoch]
-        datasets = [iter(self.train_source.dataset(p.epoch, p.batch, share=share)) for share in self.replicas.shares]
+        batches = len(plan.batches)
+        datasets = [iter(self.train_source.dataset(plan, p.batch, share=share)) for share in self.replicas.shares]
         hop_s = self.config.features.hop_ms / 1000
         session_start, session_step = time.perf_counter(), p.step
         while p.batch < batches:
@@ -152,7 +145,7 @@ class Trainer:
             size = min(training.accumulate_batches, batches - p.batch)
             group = [[array for dataset in datasets for array in next(dataset)] for _ in range(size)]
             p.wait_seconds += time.perf_counter() - start
-            (loss, utterances, frames), finite = self._step(group)
+            (loss, utterances, frames), finite = self._step(group, self._rate(p.batch / batches))
             p.skipped_steps += utterances > 0 and not finite
             p.loss_sum += loss if finite else 0.0
             p.utterances += utterances if finite else 0
@@ -172,29 +165,32 @@ class Trainer:
                 loss=loss / max(1, utterances),
                 audio_seconds_per_second=p.audio_seconds / p.epoch_seconds,
                 wait_share=p.wait_seconds / p.epoch_seconds,
-                seconds_left=pace * (self.total_steps - p.step),
+                seconds_left=pace * (self.total_steps - self._position(p.batch / batches)),
             )
         for dataset in datasets:
             next(dataset, None)  # to its end: an iterator that is not there yet takes seconds to be deleted
 
-    def _step(self, group: list[Any]) -> tuple[tuple[float, int, int], bool]:
+    def _position(self, share: float) -> float:
+        """Where in `total_steps` the run is after a share of the current epoch."""
+        return self.total_steps * (self.progress.epoch + share) / self.config.training.epochs
+
+    def _rate(self, share: float) -> float:
+        """The learning rate of a step that begins after a share of the current epoch."""
+        position = self._position(share)
+        return learning_rate(self.config.training, position, self.total_steps, self.progress.learning_rate_scale)
+
+    def _step(self, group: list[Any], rate: float) -> tuple[tuple[float, int, int], bool]:
         """Train on the batches of one step: (loss, utterances, frames) of all replicas, and whether it was finite."""
-        p, training = self.progress, self.config.training
-        rate = learning_rate(training, p.step, self.total_steps, p.learning_rate_scale)
-        number = sum(self.batches_of_epoch[: p.epoch]) + p.batch
+        training = self.config.training
+        number = self.progress.step * training.accumulate_batches  # of no other batch
         seeds = [tf.constant([training.seed, number + i]) for i in range(len(group))]
-        if training.accumulate_batches == 1:
-            totals, norm = self.train_step(*group[0], seeds[0], rate)
-        else:
-            add, finish = self.train_step
-            for batch, seed in zip(group, seeds):
-                add(*batch, seed)
-            totals, norm = finish(rate)
+        totals, norm = run_step(self.train_step, group, seeds, rate)
         loss, utterances, frames = totals.numpy().tolist()
         return (loss, int(utterances), int(frames)), bool(np.isfinite(norm))
 
-    def _end_epoch(self) -> EpochDone:
-        p = self.progress
+    def _end_epoch(self, plan: Plan) -> EpochDone:
+        p, size, batches = self.progress, self.config.training.accumulate_batches, len(plan.batches)
+        rate = self._rate((batches - 1) // size * size / batches)  # of the last step
         numbers, texts = [0.0] * 4, []
         if self.replicas.is_chief:  # the others wait for its numbers and decide by them as it does
             loss, scores, texts = self.evaluate()
@@ -202,7 +198,6 @@ class Trainer:
         dev_loss, wer, wer_percent, cer_percent = self.replicas.from_chief(*numbers)
         p.epoch += 1
         is_best = (wer, dev_loss) < (p.best_wer, p.best_loss)
-        rate = learning_rate(self.config.training, p.step - 1, self.total_steps, p.learning_rate_scale)
         metrics = {
             "epoch": p.epoch,
             "step": p.step,
@@ -212,6 +207,8 @@ class Trainer:
             "dev_cer": cer_percent,
             "learning_rate": rate,
             "skipped_steps": p.skipped_steps,
+            "padding_share": round(plan.padding_share, 4),
+            "batch_shapes": plan.num_shapes,
             "seconds": round(p.epoch_seconds, 3),
             "audio_seconds_per_second": round(p.audio_seconds / max(p.epoch_seconds, 1e-9), 1),
             "wait_share": round(p.wait_seconds / max(p.epoch_seconds, 1e-9), 4),
@@ -264,8 +261,8 @@ class Trainer:
         texts: list[tuple[str, str, str]] = []
         self.dev_model.set_weights(self.model.get_weights())
         self.optimizer.finalize_variable_values(self.dev_model.trainable_variables)
-        for indices in self.dev_source.plan(0):
-            batch, examples = self.dev_source.load(indices, 0)
+        for planned in self.dev_plan.batches:
+            batch, examples = self.dev_source.load(self.dev_plan, planned)
             if not examples:
                 continue
             logits, lengths, values = self.dev_step(*batch)

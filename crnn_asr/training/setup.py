@@ -11,6 +11,7 @@ from crnn_asr.errors import DataError
 from crnn_asr.text.alphabet import ENGLISH, Alphabet
 from crnn_asr.text.normalize import normalize
 from crnn_asr.training.batches import BatchSource, select_examples
+from crnn_asr.training.budget import Budget, find_budget
 from crnn_asr.training.precision import fastest_precision
 from crnn_asr.training.records import Record, read_utterances
 
@@ -19,24 +20,33 @@ HELD_OUT = 20  # where no dev manifest is given, one speaker (or utterance) of s
 
 @dataclass(frozen=True)
 class Setup:
-    """A completed configuration and its data. `failed` are faults of the input, `skipped` what the limits leave out."""
+    """A completed configuration and its data. `failed` are faults of the input, `skipped` what the limits leave out.
+
+    `budget` is the one that was found, if it was to be.
+    """
 
     config: RunConfig
     train: BatchSource
     dev: BatchSource
     failed: tuple[Problem, ...]
     skipped: tuple[Problem, ...]
+    budget: Budget | None
 
 
-def prepare(config: RunConfig, alphabet: str) -> Setup:
+def prepare(config: RunConfig, alphabet: str, memory_share: float = 0.0) -> Setup:
     """Read the manifests and records that `config` names and choose what can be trained on.
 
     Args:
         config: as wanted; an empty alphabet and the precision `auto` are filled in.
         alphabet: "auto" (every character of the normalised training text), "english", or the characters themselves.
 
+        memory_share: of the machine's memory, that the configuration's `batch_frames` is replaced by what fits into; 0
+            keeps it. Call it before any tensor is made then.
+
     Raises:
-        DataError: a manifest without a good line, records that do not fit, or nothing left to train on.
+        DataError: a manifest without a good line, records that do not fit, nothing left to train on, or not the memory
+            for a step.
+        OSError: a step could not be measured.
     """
     train, failed = _read(config.train_manifests, config.features)
     if config.dev_manifest:
@@ -61,12 +71,17 @@ def prepare(config: RunConfig, alphabet: str) -> Setup:
         noise_files=_audio_files(config.noise_dir),
         room_files=_audio_files(config.rooms_dir),
     )
+    budget = None
+    if memory_share:
+        budget = find_budget(config, BatchSource(examples, config, augmenter).plan(0), memory_share)
+        config = replace(config, training=replace(config.training, batch_frames=budget.batch_frames))
     return Setup(
         config,
         BatchSource(examples, config, augmenter),
         BatchSource(dev_examples, config),
         tuple(failed),
         tuple(skipped + dev_skipped),
+        budget,
     )
 
 

@@ -1,13 +1,13 @@
 """One step of training and one of evaluation, compiled."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from crnn_asr.config import TrainingConfig
+from crnn_asr.config import RunConfig, TrainingConfig
 from crnn_asr.training.batches import BATCH_SPEC
 from crnn_asr.training.loss import ctc_loss
 from crnn_asr.training.model import CRNN
@@ -26,6 +26,25 @@ class SummedAdamW(keras.optimizers.AdamW):
         return grads_and_vars
 
 
+def make_learner(config: RunConfig) -> tuple[CRNN, keras.optimizers.Optimizer, Any]:
+    """A run's model and optimizer, and what `run_step` takes: one function, or two where batches are accumulated."""
+    model = CRNN(config.model, config.training.precision)
+    optimizer = make_optimizer(config.training, model)
+    make_step = make_train_step if config.training.accumulate_batches == 1 else make_accumulating_step
+    return model, optimizer, make_step(model, optimizer, config.training.clip_norm)
+
+
+def run_step(step: Any, batches: Sequence[Any], seeds: Sequence[Tensor], rate: float) -> tuple[Tensor, Tensor]:
+    """One step on batches, each with its seed (2,): the totals (loss, utterances, frames), and the gradient's norm."""
+    if callable(step):
+        (batch,), (seed,) = batches, seeds
+        return step(*batch, seed, rate)  # type: ignore[no-any-return]
+    add, finish = step
+    for batch, seed in zip(batches, seeds):
+        add(*batch, seed)
+    return finish(rate)  # type: ignore[no-any-return]
+
+
 def make_optimizer(config: TrainingConfig, model: CRNN) -> keras.optimizers.Optimizer:
     """AdamW (Loshchilov & Hutter 2019); biases and norms are not decayed.
 
@@ -38,7 +57,7 @@ def make_optimizer(config: TrainingConfig, model: CRNN) -> keras.optimizers.Opti
     return optimizer
 
 
-def learning_rate(config: TrainingConfig, step: int, total_steps: int, scale: float) -> float:
+def learning_rate(config: TrainingConfig, step: float, total_steps: int, scale: float) -> float:
     """The rate of a step: linear warm-up, then cosine to zero, or constant times what the plateau schedule left."""
     warmup = min(config.warmup_steps, total_steps // 2)
     if step < warmup:

@@ -98,6 +98,16 @@ def test_recorded_rooms_begin_with_the_direct_sound() -> None:
     np.testing.assert_array_equal(acoustics.from_direct_sound(response), [-1, 0.5, 0])
 
 
+def test_lengths_are_those_of_the_arrays(rng: np.random.Generator) -> None:
+    lengths, rates = rng.integers(1_024, 30_000, 300), rng.uniform(0.8, 1.25, 300)
+    lengths[:3], rates[:3] = (1_025, 1_027, 2_001), (2.0, 2.0, 2.0)  # halves
+    sped = [len(acoustics.change_speed(np.zeros(n, np.float32), r, RATE_HZ)) for n, r in zip(lengths, rates)]
+    assert acoustics.changed_speed_length(lengths, rates).tolist() == sped
+    few, rates = lengths[:30], rates[:30]
+    stretched = [len(acoustics.stretch(np.zeros(n, np.float32), r)) for n, r in zip(few, rates)]
+    assert acoustics.stretched_length(few, rates).tolist() == stretched
+
+
 @pytest.mark.parametrize("rate", [0.8, 0.95, 1.1, 1.5])
 def test_stretch_changes_length_and_keeps_pitch(rate: float) -> None:
     samples = tone(440)

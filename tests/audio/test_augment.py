@@ -101,6 +101,18 @@ def test_strengths_fill_their_ranges(noise_file: Path, rng: np.random.Generator)
     assert len(set(values[GaussianNoise, "seed"])) > 1_990
 
 
+def test_a_tempo_says_how_long_each_becomes(rng: np.random.Generator) -> None:
+    lengths = rng.integers(900, 20_000, 40)
+    config = dataclasses.replace(NEVER, stretch_probability=0.5, speed_probability=0.5, speed_rate=(0.8, 1.25))
+    augmenter = Augmenter(config)
+    tempo = augmenter.draw_tempo(lengths, rng)
+    played = [augmenter.apply(speech(rng, count), tempo.effects(index)) for index, count in enumerate(lengths)]
+    assert tempo.num_samples(lengths).tolist() == [len(samples) for samples in played]
+    kinds = {tuple(type(effect) for effect in tempo.effects(index)) for index in range(40)}
+    assert kinds == {(), (Stretch,), (Speed,), (Stretch, Speed)}
+    assert augmenter.draw_scene(rng) == ()
+
+
 @pytest.mark.parametrize("sample_rate_hz", [8_000, 16_000])
 def test_widest_bands_stay_below_nyquist(sample_rate_hz: int, rng: np.random.Generator) -> None:
     config = dataclasses.replace(NEVER, band_stop_probability=1, band_stop_octaves=(3, 3))

@@ -1,62 +1,137 @@
-"""Which utterances go together, which are left out, and that the same seed gives the same arrays."""
+"""What is left out, that plans know the arrays, and that the same seed gives the same arrays."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from crnn_asr.audio.augment import Augmenter
-from crnn_asr.config import PRESETS
+from crnn_asr.config import PRESETS, AugmentConfig
 from crnn_asr.corpus.manifest import Utterance, read_manifest
 from crnn_asr.text.alphabet import Alphabet
-from crnn_asr.training.batches import BatchSource, plan_batches, select_examples
+from crnn_asr.training.batches import BatchSource, Example, add_rows, pad_batch, select_examples
 
 ALPHABET = Alphabet((" ", "a", "b", "c"))
-CONFIG = replace(PRESETS["tiny"], alphabet=ALPHABET.symbols)
+TEMPO = AugmentConfig(
+    **{name: 0.0 for name in vars(AugmentConfig()) if name.endswith("_probability")}
+    | {"stretch_probability": 0.5, "stretch_rate": (0.8, 1.25), "speed_probability": 0.7, "speed_rate": (0.8, 1.25)}
+)
+CONFIG = replace(PRESETS["tiny"], alphabet=ALPHABET.symbols, augment=TEMPO)
 CONFIG = replace(CONFIG, training=replace(CONFIG.training, batch_frames=500, max_batch_utterances=6))
 
 
-def source(tone_corpus, augment=True) -> BatchSource:
-    utterances, _ = read_manifest(tone_corpus / "train.jsonl")
-    examples, skipped = select_examples(utterances, CONFIG, ALPHABET)
+def examples(tone_corpus) -> list[Example]:
+    found, skipped = select_examples(read_manifest(tone_corpus / "train.jsonl")[0], CONFIG, ALPHABET)
     assert not skipped
-    return BatchSource(examples, CONFIG, Augmenter(CONFIG.augment) if augment else None)
+    return found
 
 
-def test_every_utterance_once_within_the_budget(rng):
-    frames = rng.integers(10, 900, 300).tolist()
-    for generator in (None, rng):
-        batches = plan_batches(frames, 3_000, 12, generator)
-        assert sorted(index for batch in batches for index in batch) == list(range(300))
-        assert max(map(len, batches)) <= 12
-        assert all(max(frames[i] for i in batch) * len(batch) <= 3_000 for batch in batches)
-        padded = sum(max(frames[i] for i in batch) * len(batch) for batch in batches)
-        assert sum(frames) / padded > 0.9
+def source(tone_corpus, augment=True) -> BatchSource:
+    return BatchSource(examples(tone_corpus), CONFIG, Augmenter(CONFIG.augment) if augment else None)
 
 
-def test_an_utterance_over_the_budget_is_a_batch_of_its_own():
-    assert plan_batches([50, 4_000, 60], 200, 10) == [[0, 2], [1]]
+def epoch(source, number, **options):
+    return source.dataset(source.plan(number), **options)
 
 
 def test_same_seed_same_batches_and_any_start(tone_corpus):
-    whole = list(source(tone_corpus).dataset(epoch=3))
-    rest = list(source(tone_corpus).dataset(epoch=3, start=2, workers=1))
-    other = list(source(tone_corpus).dataset(epoch=4))
-    assert len(whole) == len(source(tone_corpus).plan(3)) == len(rest) + 2
+    whole = list(epoch(source(tone_corpus), 3))
+    rest = list(epoch(source(tone_corpus), 3, start=2, workers=1))
+    other = list(epoch(source(tone_corpus), 4))
+    assert len(whole) == len(source(tone_corpus).plan(3).batches) == len(rest) + 2
     for found, wanted in zip(rest, whole[2:]):
         for left, right in zip(found, wanted):
             np.testing.assert_array_equal(left, right)
     assert any(a[0].shape != b[0].shape or not np.array_equal(a[0], b[0]) for a, b in zip(whole, other))
 
 
-def test_lengths_are_those_of_the_arrays(tone_corpus):
+def test_a_plan_knows_the_arrays(tone_corpus):
+    """Lengths after the drawn tempo, shapes, and the padding of the epoch."""
+    augmented, true, padded, changed = source(tone_corpus), 0, 0, 0
+    for number in range(4):
+        plan = augmented.plan(number)
+        for planned, (features, lengths, _, label_lengths) in zip(plan.batches, augmented.dataset(plan), strict=True):
+            rows = len(planned.indices)
+            assert features.shape == (planned.rows, planned.frames, 80)
+            assert lengths[:rows].numpy().tolist() == plan.num_frames[planned.indices].tolist()
+            assert not lengths[rows:].numpy().any() and (label_lengths[rows:].numpy() == 1).all()
+            true, padded = true + lengths.numpy().sum(), padded + features.shape[0] * features.shape[1]
+        assert plan.padding_share == pytest.approx(1 - true / padded)
+        true = padded = 0
+        changed += np.count_nonzero(plan.num_frames != augmented.plan(number + 1).num_frames)
+    assert changed > 40, "tempo is drawn anew in each epoch"
+
+
+def test_no_tempo_where_ctc_could_not_align_it(tone_corpus):
+    """Utterances that just fit: sped up they would not, and plan and arrays agree that they are not."""
+    fitting = examples(tone_corpus)
+    exact = [
+        replace(example, min_logit_frames=CONFIG.model.output_length(CONFIG.features.num_frames(example.num_samples)))
+        for example in fitting
+    ]
+    free, bound = (BatchSource(each, CONFIG, Augmenter(CONFIG.augment)) for each in (fitting, exact))
+    wild, tame = free.plan(0), bound.plan(0)
+    original = np.array([CONFIG.features.num_frames(example.num_samples) for example in fitting])
+    shortened = CONFIG.model.output_length(wild.num_frames) < CONFIG.model.output_length(original)
+    assert 3 < shortened.sum() < len(fitting) - 3
+    np.testing.assert_array_equal(tame.num_frames, np.where(shortened, original, wild.num_frames))
+    for planned in tame.batches:
+        (_, lengths, *_), kept = bound.load(tame, planned)
+        assert lengths.tolist() == tame.num_frames[planned.indices].tolist() and len(kept) == len(lengths)
+    assert not bound.problems
+
+
+def test_a_wrong_duration_in_the_manifest_loses_nothing(tone_corpus):
+    """Planned as twice as long as they are, sped up so far that CTC could not align what comes out."""
+    wrong = [
+        replace(
+            example,
+            num_samples=2 * example.num_samples,
+            min_logit_frames=CONFIG.model.output_length(CONFIG.features.num_frames(example.num_samples)),
+        )
+        for example in examples(tone_corpus)
+    ]
+    config = replace(CONFIG, training=replace(CONFIG.training, batch_frames=2_000))
+    mistaken = BatchSource(wrong, config, Augmenter(CONFIG.augment))
+    assert sum(np.count_nonzero(lengths) for _, lengths, *_ in epoch(mistaken, 0)) == len(wrong)
+    assert not mistaken.problems
+    features, *_ = pad_batch([np.ones((100, 3), np.float32)], [[0]], 3, frames=64)
+    assert features.shape == (1, 104, 3), "longer than planned"
+
+
+def test_shares_are_the_rows_of_the_batch(tone_corpus):
+    augmented = source(tone_corpus)
+    plan = augmented.plan(1)
+    shares = [augmented.dataset(plan, share=(i, 4)) for i in range(4)]
+    for planned, whole, *parts in zip(plan.batches, augmented.dataset(plan), *shares, strict=True):
+        for i, part in enumerate(parts):
+            assert part[0].shape[1] == planned.frames and part[0].shape[0] == max(1, len(range(i, planned.rows, 4)))
+            if i < planned.rows:
+                np.testing.assert_array_equal(part[0], whole[0][i::4])
+                np.testing.assert_array_equal(part[1], whole[1][i::4])
+            else:
+                assert part[1].numpy().tolist() == [0] and part[3].numpy().tolist() == [1]
+
+
+def test_labels_and_padding(tone_corpus):
     plain = source(tone_corpus, augment=False)
-    for indices, (features, lengths, labels, label_lengths) in zip(plain.plan(0), plain.dataset(0)):
-        assert features.shape[1] == lengths.numpy().max()
-        assert lengths.numpy().tolist() == [plain.examples[index].num_frames for index in indices]
-        for row, index in enumerate(indices):
+    plan = plain.plan(0)
+    for planned, (features, lengths, labels, label_lengths) in zip(plan.batches, plain.dataset(plan), strict=True):
+        for row, index in enumerate(planned.indices):
             assert ALPHABET.decode(labels[row, : label_lengths[row]].numpy()) == plain.examples[index].text
             assert not features[row, lengths[row] :].numpy().any()
+
+
+def test_rows_of_nothing(rng):
+    batch = pad_batch([rng.random((20, 3), np.float32)], [[1, 0]], 3)
+    features, lengths, labels, label_lengths = add_rows(batch, 3)
+    assert features.shape == (3, 24, 3) and not features[1:].any()
+    assert (lengths.tolist(), label_lengths.tolist()) == ([20, 0, 0], [2, 1, 1])
+    assert labels.tolist() == [[1, 0], [0, 0], [0, 0]]
+    for found, wanted in zip(itertools.chain(add_rows(batch, 1), add_rows(batch, 0)), [*batch, *batch]):
+        np.testing.assert_array_equal(found, wanted)
+    assert [array.shape for array in add_rows(pad_batch([], [], 3), 1)] == [(1, 16, 3), (1,), (1, 1), (1,)]
 
 
 @pytest.mark.parametrize(
@@ -85,9 +160,14 @@ def test_audio_that_turns_out_unusable_is_left_out_and_named(tone_corpus, tmp_pa
     broken = tmp_path / "broken.wav"
     broken.write_text("not audio")
     bad = replace(good.examples[0], utterance=replace(good.examples[0].utterance, audio_path=broken, id="broken"))
-    mixed = BatchSource([bad, *good.examples[1:3]], CONFIG)
-    (features, *_), kept = mixed.load([0, 1, 2], 0)
+    config = replace(CONFIG, training=replace(CONFIG.training, batch_frames=1_000))
+    mixed = BatchSource([bad, *good.examples[1:3]], config)
+    plan = mixed.plan(0)
+    (planned,) = plan.batches
+    (features, *_), kept = mixed.load(plan, planned)
     assert len(features) == len(kept) == 2
     assert "broken.wav" in mixed.problems["broken"].reason
-    alone = list(BatchSource([bad], CONFIG).dataset(0))
-    assert alone[0][0].shape == (1, 1, 80) and alone[0][1].numpy().tolist() == [0]
+    (whole,) = mixed.dataset(plan)
+    assert whole[0].shape == (3, planned.frames, 80) and np.count_nonzero(whole[1]) == 2, "the shape is as planned"
+    (alone,) = epoch(BatchSource([bad], CONFIG), 0)
+    assert alone[0].shape[0] == 1 and alone[1].numpy().tolist() == [0]

@@ -43,11 +43,15 @@ def metrics(root: Path) -> list[dict]:
 
 
 @pytest.fixture(scope="module")
-def whole(tone_corpus, tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("runs") / "whole"
-    events = list(trainer(root, tone_corpus).events())
-    assert isinstance(events[-1], EpochDone)
-    return root
+def whole_run(tone_corpus, tmp_path_factory) -> Trainer:
+    run = trainer(tmp_path_factory.mktemp("runs") / "whole", tone_corpus)
+    assert isinstance(list(run.events())[-1], EpochDone)
+    return run
+
+
+@pytest.fixture(scope="module")
+def whole(whole_run) -> Path:
+    return whole_run.run.root
 
 
 def test_dev_and_the_best_checkpoint_have_averaged_weights(tone_corpus, tmp_path):
@@ -124,6 +128,32 @@ def test_it_learns_and_a_run_directory_describes_itself(tone_corpus, tmp_path):
     assert weights["output.kernel"].shape == (24, 5)
 
 
+def test_steps_of_many_shapes_are_compiled_once(whole_run):
+    """And the shapes and the padding of each epoch stand in its line."""
+    assert whole_run.train_step.experimental_get_tracing_count() == 1
+    assert whole_run.dev_step.experimental_get_tracing_count() == 1
+    plans = [whole_run.train_source.plan(epoch) for epoch in range(TRAINING.epochs)]
+    assert len({(batch.rows, batch.frames) for plan in plans for batch in plan.batches}) > 3
+    for row, plan in zip(metrics(whole_run.run.root), plans, strict=True):
+        assert row["batch_shapes"] == plan.num_shapes and row["padding_share"] == round(plan.padding_share, 4)
+
+
+def test_the_schedule_ends_with_the_run_whatever_is_drawn(tone_corpus, tmp_path):
+    """Rates fall from step to step, to that of the last step of a cosine, though epochs differ in length."""
+    run = trainer(
+        tmp_path / "run", tone_corpus, epochs=40, accumulate_batches=2, warmup_steps=0, max_batch_utterances=2
+    )
+    plans = [run.train_source.plan(epoch) for epoch in range(40)]
+    plans[7:9] = [replace(plan, batches=plan.batches[:-5]) for plan in plans[7:9]]
+    assert len({len(plan.batches) for plan in plans}) > 1
+    rates = []
+    for run.progress.epoch, plan in enumerate(plans):
+        batches = len(plan.batches)
+        rates += [run._rate(batch / batches) for batch in range(0, batches, 2)]
+    assert (np.diff(rates) < 0).all() and rates[0] == TRAINING.learning_rate
+    assert rates[-1] == pytest.approx(TRAINING.learning_rate * (np.pi / 2 / len(rates)) ** 2, rel=0.1)
+
+
 def test_a_run_that_gets_no_better_ends_early(tone_corpus, tmp_path):
     run = trainer(tmp_path / "run", tone_corpus, epochs=9, early_stopping_epochs=2)
     run.progress.best_wer, run.progress.best_epoch = -1.0, 1
@@ -133,7 +163,8 @@ def test_a_run_that_gets_no_better_ends_early(tone_corpus, tmp_path):
 
 def test_a_gradient_that_is_not_finite_changes_nothing(tone_corpus, tmp_path):
     run = trainer(tmp_path / "run", tone_corpus)
-    batch, _ = run.train_source.load([0, 1], 0)
+    plan = run.train_source.plan(0)
+    batch, _ = run.train_source.load(plan, plan.batches[0])
     before = [np.asarray(variable) for variable in run.variables]
     features = batch[0].copy()
     features[0, 0, 0] = np.nan

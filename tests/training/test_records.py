@@ -11,7 +11,7 @@ import tensorflow as tf
 from crnn_asr.audio.augment import Augmenter
 from crnn_asr.audio.features import compute_features
 from crnn_asr.audio.read import read_audio
-from crnn_asr.config import PRESETS, FeatureConfig
+from crnn_asr.config import PRESETS, AugmentConfig, FeatureConfig
 from crnn_asr.corpus.manifest import read_manifest
 from crnn_asr.errors import DataError
 from crnn_asr.text.alphabet import Alphabet
@@ -42,6 +42,10 @@ def source(folder, config=CONFIG) -> BatchSource:
     examples, skipped = select_examples(read_utterances(folder, config.features)[0], config, ALPHABET)
     assert not skipped
     return BatchSource(examples, config, Augmenter(config.without_waveform_augmentation().augment))
+
+
+def epoch(source, number, **options):
+    return source.dataset(source.plan(number), **options)
 
 
 def assert_same(found, wanted):
@@ -76,18 +80,28 @@ def test_batches_equal_those_from_audio_but_for_rounding(tone_corpus, folder):
     config = CONFIG.without_augmentation()
     examples, _ = select_examples(read_manifest(tone_corpus / "train.jsonl")[0], config, ALPHABET)
     from_audio = BatchSource(examples, config, Augmenter(config.augment))
-    for found, wanted in zip(source(folder, config).dataset(1), from_audio.dataset(1), strict=True):
+    for found, wanted in zip(epoch(source(folder, config), 1), epoch(from_audio, 1), strict=True):
         np.testing.assert_allclose(found[0], wanted[0], rtol=2**-11, atol=1e-7)
         assert_same([found[1:]], [wanted[1:]])
 
 
+def test_what_is_stored_is_not_played_faster_in_any_plan(folder):
+    examples = source(folder).examples
+    always = AugmentConfig(stretch_probability=1.0, speed_probability=1.0)
+    records = BatchSource(examples, CONFIG, Augmenter(always))
+    plan = records.plan(0)
+    for planned in plan.batches:
+        (_, lengths, *_), _ = records.load(plan, planned)
+        assert lengths.tolist() == plan.num_frames[planned.indices].tolist()
+
+
 def test_same_seed_same_batches_from_any_start(folder):
-    whole = list(source(folder).dataset(epoch=2))
-    assert_same(source(folder).dataset(epoch=2), whole)
+    whole = list(epoch(source(folder), 2))
+    assert_same(epoch(source(folder), 2), whole)
     for start in range(len(whole)):
-        assert_same(source(folder).dataset(epoch=2, start=start, workers=1), whole[start:])
+        assert_same(epoch(source(folder), 2, start=start, workers=1), whole[start:])
     masked = [(batch[0].numpy() == 0).mean() for batch in whole]
-    plain = [(batch[0].numpy() == 0).mean() for batch in source(folder, CONFIG.without_augmentation()).dataset(2)]
+    plain = [(batch[0].numpy() == 0).mean() for batch in epoch(source(folder, CONFIG.without_augmentation()), 2)]
     assert np.mean(masked) > np.mean(plain) + 0.02, "SpecAugment is on"
 
 
@@ -151,7 +165,7 @@ def test_a_flipped_bit_is_found_by_the_checksum(folder):
     data[len(data) // 2] ^= 1
     shard.write_bytes(data)
     damaged = source(folder)
-    list(damaged.dataset(0))
+    list(epoch(damaged, 0))
     (problem,) = damaged.problems.values()
     assert "shard-00001.tfrecord" in problem.reason and "checksum" in problem.reason
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from crnn_asr.training.run import RunDirectory
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -73,6 +75,38 @@ def test_wrong_calls_are_sentences(tone_corpus, tmp_path, uninterrupted, script,
     with pytest.raises(SystemExit) as usage:
         main([*data, "--epochs", "0"])
     assert usage.value.code == 2 and "at least 1" in capsys.readouterr().err
+
+
+def test_a_found_budget_becomes_the_runs_own(tone_corpus, tmp_path, script, capsys, monkeypatch):
+    from crnn_asr.training import setup
+
+    shares = []
+
+    def find(config, plan, memory_share):
+        shares.append(memory_share)
+        return setup.Budget(450, 9 << 20, 30 << 20, "it is so")
+
+    monkeypatch.setattr(setup, "find_budget", find)
+    main, auto = script("train").main, ["--batch-seconds", "auto"]
+    options = command(tone_corpus, tmp_path / "run", "--epochs", "1", *auto, "--memory-share", "0.25")[2:]
+    assert main(options) == 0
+    assert "auto: 450 frames, because it is so; steps take 9 of 30 MiB allowed" in capsys.readouterr().err
+    assert RunDirectory(tmp_path / "run").load_config().training.batch_frames == 450
+    assert main(["--out", str(tmp_path / "run"), "--resume", *auto]) == 0
+    assert shares == [0.25], "a run that goes on keeps its budget"
+
+
+def test_options_of_the_budget_that_make_no_sense(tone_corpus, tmp_path, script, capsys, monkeypatch):
+    main, data = script("train").main, ["--train", str(tone_corpus / "train.jsonl"), "--out", str(tmp_path / "run")]
+    for wrong in (["--batch-seconds", "often"], ["--batch-seconds", "auto", "--memory-share", "1.5"]):
+        with pytest.raises(SystemExit) as usage:
+            main([*data, *wrong])
+        assert usage.value.code == 2
+    assert main([*data, "--memory-share", "0.5"]) == main([*data, "--memory-share", "0.5", "--batch-seconds", "9"]) == 2
+    assert "--batch-seconds auto" in capsys.readouterr().err
+    monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 0}}')
+    assert main([*data, "--batch-seconds", "auto"]) == 2
+    assert "give it a number" in capsys.readouterr().err
 
 
 def test_an_unwritable_output_folder(tone_corpus, tmp_path):
