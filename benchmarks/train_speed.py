@@ -96,33 +96,10 @@ def stock_keras(config: ModelConfig, batch: tuple[np.ndarray, ...]) -> Step:
 def pytorch(config: ModelConfig, batch: tuple[np.ndarray, ...]) -> Step:
     import torch
     from torch import nn
-
-    class Net(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            channels = (1, *config.conv_filters)
-            blocks: list[nn.Module] = []
-            for i, strides in enumerate(config.conv_strides):
-                convolution = nn.Conv2d(channels[i], channels[i + 1], 3, strides, padding=1, bias=False)
-                blocks += [convolution, nn.BatchNorm2d(channels[i + 1]), nn.ReLU()]
-            self.conv = nn.Sequential(*blocks)
-            self.projection = nn.Linear(config.conv_bins * channels[-1], config.projection_units)
-            units, width = config.lstm_units, 2 * config.lstm_units
-            inputs = [config.projection_units] + [width] * (config.lstm_layers - 1)
-            self.lstms = nn.ModuleList(nn.LSTM(size, units, bidirectional=True, batch_first=True) for size in inputs)
-            self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in inputs)
-            self.dropout = nn.Dropout(config.dropout)
-            self.logits = nn.Linear(width, config.num_symbols)
-
-        def forward(self, x: Any) -> Any:
-            x = self.conv(x[:, None]).permute(0, 2, 3, 1).flatten(2)
-            x = torch.relu(self.projection(x))
-            for lstm, norm in zip(self.lstms, self.norms):
-                x = norm(lstm(self.dropout(x))[0])
-            return self.logits(self.dropout(x))
+    from torch_net import TorchNet
 
     torch.manual_seed(0)
-    net, loss_function = Net(), nn.CTCLoss(blank=config.num_symbols - 1)
+    net, loss_function = TorchNet(config), nn.CTCLoss(blank=config.num_symbols - 1)
     optimizer = torch.optim.AdamW(net.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     features, lengths, labels, label_lengths = (torch.from_numpy(array) for array in batch)
     logit_lengths = config.output_length(lengths)
