@@ -26,7 +26,7 @@ clean:  ## remove .venv, caches and what the demo made
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The candidates are run, not only found: a pyenv shim can stand for a Python that is not installed.
-$(INSTALLED): requirements.txt pyproject.toml
+$(INSTALLED): requirements.txt requirements-onnx.txt pyproject.toml
 	@$(BIN)/python -c 'import pip' 2>/dev/null && exit; \
 	for python in $(PYTHONS); do \
 	    $$python -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
@@ -34,6 +34,6 @@ $(INSTALLED): requirements.txt pyproject.toml
 	done; \
 	echo "error: expected Python 3.11 or 3.12 with venv among $(PYTHONS), found none; install one" \
 	    "(Debian: python3 and python3-venv) or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12" >&2; exit 1
-	@echo "installing requirements.txt into $(VENV), about a minute and 3 GB of disk"
-	@$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements.txt
+	@echo "installing requirements.txt and requirements-onnx.txt into $(VENV), about a minute and 3 GB of disk"
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements.txt -r requirements-onnx.txt
 	@touch $@

@@ -117,40 +117,10 @@ def stock_keras(config: ModelConfig) -> Step:
 def pytorch(config: ModelConfig, precision: str) -> Step:
     import torch
     from torch import nn
-    from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
-
-    class Net(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            channels = (1, *config.conv_filters)
-            blocks: list[nn.Module] = []
-            for i, strides in enumerate(config.conv_strides):
-                convolution = nn.Conv2d(channels[i], channels[i + 1], 3, strides, padding=1, bias=False)
-                blocks += [convolution, nn.BatchNorm2d(channels[i + 1]), nn.ReLU()]
-            self.conv = nn.Sequential(*blocks)
-            self.projection = nn.Linear(config.conv_bins * channels[-1], config.projection_units)
-            units, width = config.lstm_units, 2 * config.lstm_units
-            inputs = [config.projection_units] + [width] * (config.lstm_layers - 1)
-            self.lstms = nn.ModuleList(nn.LSTM(size, units, bidirectional=True, batch_first=True) for size in inputs)
-            self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in inputs)
-            self.dropout = nn.Dropout(config.dropout)
-            self.logits = nn.Linear(width, config.num_symbols)
-
-        def forward(self, x: Any, lengths: Any) -> Any:
-            x = self.conv(x[:, None]).permute(0, 2, 3, 1).flatten(2)
-            x = torch.relu(self.projection(x))
-            ragged = bool((lengths != lengths[0]).any())
-            for lstm, norm in zip(self.lstms, self.norms):
-                x = self.dropout(x)
-                if ragged:  # else the backward direction would begin in the padding
-                    packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
-                    x = norm(pad_packed_sequence(lstm(packed)[0], batch_first=True)[0])
-                else:
-                    x = norm(lstm(x)[0])
-            return self.logits(self.dropout(x))
+    from torch_net import TorchNet
 
     torch.manual_seed(0)
-    net, loss_function = Net(), nn.CTCLoss(blank=config.num_symbols - 1)
+    net, loss_function = TorchNet(config), nn.CTCLoss(blank=config.num_symbols - 1)
     optimizer = torch.optim.AdamW(net.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
 
     def step(*batch: np.ndarray) -> float:
@@ -158,7 +128,7 @@ def pytorch(config: ModelConfig, precision: str) -> Step:
         logit_lengths = config.output_length(lengths)
         optimizer.zero_grad()
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
-            logits = net(features, logit_lengths)
+            logits = net(features, logit_lengths if len(set(logit_lengths.tolist())) > 1 else None)
         log_probs = logits.float().log_softmax(-1).transpose(0, 1)
         loss = loss_function(log_probs, labels, logit_lengths, label_lengths)
         loss.backward()

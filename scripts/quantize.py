@@ -1,7 +1,8 @@
-"""Make .tflite models of a trained run, score them on dev beside float, keep those that lose no more than allowed.
+"""Make model files of a trained run, score them on dev beside float, keep those that lose no more than allowed.
 
-Writes RUN_DIR/model.<scheme>.tflite over the one before, and RUN_DIR/quantization.json. A model that loses too much
-goes to model.<scheme>.rejected.tflite, and one from before to model.<scheme>.previous.tflite.
+Writes RUN_DIR/model.<scheme>.tflite, model.onnx for onnx and model.int8.onnx for onnx-int8, over the ones before, and
+RUN_DIR/quantization.json. A model that loses too much goes to model.<scheme>.rejected.tflite, and one from before to
+model.<scheme>.previous.tflite.
 """
 
 import argparse
@@ -9,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from crnn_asr.console import FAILED, OK, complain, positive_int, progress_bar, run
-from crnn_asr.export.convert import SCHEMES
+from crnn_asr.console import FAILED, OK, complain, note, positive_int, progress_bar, run
+from crnn_asr.export.convert import ONNX_SCHEMES, SCHEMES
+from crnn_asr.export.onnx_file import installed
 from crnn_asr.native import load_tensorflow
 
 
@@ -19,7 +21,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "run", nargs="?", type=Path, metavar="RUN_DIR", help="a run that train.py wrote (default: the newest models/*)"
     )
-    parser.add_argument("--scheme", choices=(*SCHEMES, "all"), default="int8", help="number format (default: int8)")
+    parser.add_argument(
+        "--scheme",
+        choices=(*SCHEMES, *ONNX_SCHEMES, "all"),
+        default="int8",
+        help="number format, those of ONNX with requirements-onnx.txt installed (default: int8)",
+    )
     calibration = parser.add_argument_group("calibration, for int8: the ranges of activations are measured")
     calibration.add_argument(
         "--calibration", type=Path, metavar="M.jsonl", help="manifest (default: what the run was trained on)"
@@ -52,13 +59,23 @@ def find_run() -> Path:
     return max(found, key=lambda path: path.stat().st_mtime).parents[1]
 
 
+def schemes_of(choice: str) -> tuple[str, ...]:
+    """One scheme, or all that can be made here."""
+    if choice != "all":
+        return (choice,)
+    if installed():
+        return (*SCHEMES, *ONNX_SCHEMES)
+    note(f"left out: {' and '.join(ONNX_SCHEMES)}; pip install -r requirements-onnx.txt to have them")
+    return SCHEMES
+
+
 def table(results: Sequence[Any]) -> str:
-    lines = [f"{'scheme':<9}{'size':>9}{'of float':>10}{'dev WER':>10}{'dev CER':>10}{'RTF':>10}  file"]
+    lines = [f"{'scheme':<10}{'size':>9}{'of float':>10}{'dev WER':>10}{'dev CER':>10}{'RTF':>10}  file"]
     for result in results:
         share = result.num_bytes / results[0].num_bytes
         lines.append(
-            f"{result.scheme:<9}{result.num_bytes / 1e6:>6.2f} MB{share:>10.3f}{result.wer:>8.2f} %{result.cer:>8.2f} %"
-            f"{result.evaluation.real_time_factor:>10.5f}  {result.path or '(not kept)'}"
+            f"{result.scheme:<10}{result.num_bytes / 1e6:>6.2f} MB{share:>10.3f}{result.wer:>8.2f} %"
+            f"{result.cer:>8.2f} %{result.evaluation.real_time_factor:>10.5f}  {result.path or '(not kept)'}"
         )
     return "\n".join(lines)
 
@@ -72,8 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from crnn_asr.training.run import RunDirectory
 
     sets = read_sets(RunDirectory(folder).load_config(), args.calibration, args.dev)
-    schemes = SCHEMES if args.scheme == "all" else (args.scheme,)
-    results, unread = quantize(folder, schemes, sets, args.samples, args.max_wer_increase, progress_bar)
+    results, unread = quantize(folder, schemes_of(args.scheme), sets, args.samples, args.max_wer_increase, progress_bar)
     for problem in (*sets.problems, *unread):
         complain(problem)
     print(table(results))

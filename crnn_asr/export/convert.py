@@ -1,6 +1,7 @@
-"""From weights to flatbuffers, in a process of its own: where the converter crashes, it takes only that one with it.
+"""From weights to networks by scheme.
 
-The process that asks for it needs no TensorFlow.
+Flatbuffers are made in a process of their own: where the converter crashes, it takes only that one with it. The process
+that asks for them needs no TensorFlow.
 """
 
 import json
@@ -17,8 +18,10 @@ from numpy.typing import NDArray
 
 from crnn_asr.config import ModelConfig, from_dict, to_dict
 from crnn_asr.errors import ModelError
+from crnn_asr.export import onnx_file
 
 SCHEMES = ("int8", "dynamic", "float16", "float32")
+ONNX_SCHEMES = ("onnx", "onnx-int8")
 _TIMEOUT_S = 1_800
 
 
@@ -28,14 +31,37 @@ def convert(
     ranges: dict[str, tuple[float, float]],
     schemes: Sequence[str],
 ) -> dict[str, bytes]:
-    """Flatbuffers by scheme, made by a Python process that is started for it.
+    """Networks by scheme: flatbuffers and ONNX models.
 
     Args:
         ranges: from `measure_ranges`; only int8 looks at them.
+        schemes: of `SCHEMES` and `ONNX_SCHEMES`.
 
     Raises:
-        ModelError: the process crashed, failed or hung.
+        ModelError: the process that is started for flatbuffers crashed, failed or hung; `onnx` is not installed.
     """
+    made = {
+        scheme: onnx_file.build(weights, config, scheme == "onnx-int8") for scheme in schemes if scheme in ONNX_SCHEMES
+    }
+    others = [scheme for scheme in schemes if scheme not in made]
+    if others:
+        made |= _flatbuffers(weights, config, ranges, others)
+    return {scheme: made[scheme] for scheme in schemes}
+
+
+def file_name(scheme: str, *marks: str) -> str:
+    """`model.<scheme>.tflite`, `model.onnx` or `model.int8.onnx`; marks stand before the ending."""
+    parts = {"onnx": ("onnx",), "onnx-int8": ("int8", "onnx")}.get(scheme, (scheme, "tflite"))
+    return ".".join(("model", *parts[:-1], *marks, parts[-1]))
+
+
+def _flatbuffers(
+    weights: dict[str, NDArray[np.float32]],
+    config: ModelConfig,
+    ranges: dict[str, tuple[float, float]],
+    schemes: Sequence[str],
+) -> dict[str, bytes]:
+    """Flatbuffers by scheme, from a Python process that is started for them."""
     with tempfile.TemporaryDirectory(prefix="crnn_asr_") as folder:
         job = Path(folder)
         np.savez(job / "weights.npz", **weights)

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from crnn_asr.config import ModelConfig
 from crnn_asr.export.bilstm import bilstm
+from crnn_asr.export.fold import EPSILON, folded_convolution
 from crnn_asr.export.modes import Float
 
 Tensor = Any
 Weights = dict[str, NDArray[np.float32]]
-EPSILON = 1e-3  # of batch norm and layer norm, as in training
 
 
 def forward(features: Tensor, weights: Weights, config: ModelConfig, mode: Float) -> Tensor:
@@ -42,10 +42,8 @@ def forward(features: Tensor, weights: Weights, config: ModelConfig, mode: Float
 
 
 def _convolution(x: Tensor, weights: Weights, i: int, strides: tuple[int, int], mode: Float) -> Tensor:
-    """Convolution, batch norm and ReLU: (x·k − mean)·s + beta = x·(k·s) + (beta − mean·s)."""
-    gamma, beta, mean, variance = (weights[f"conv{i}.{name}"] for name in ("gamma", "beta", "mean", "variance"))
-    scale = gamma / np.sqrt(variance + EPSILON)
-    kernel, bias = weights[f"conv{i}.kernel"] * scale, beta - mean * scale
+    """Convolution, batch norm and ReLU."""
+    kernel, bias = folded_convolution(weights, i)
     x = tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
     x = tf.nn.conv2d(x, kernel, (1, *strides, 1), "VALID")
     return mode.activation(tf.nn.relu(x + bias), f"conv{i}")

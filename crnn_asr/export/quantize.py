@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from crnn_asr.corpus.manifest import Problem, Utterance
 from crnn_asr.errors import ModelError
 from crnn_asr.export.calibrate import choose, measure_ranges, read_features
-from crnn_asr.export.convert import convert
+from crnn_asr.export.convert import convert, file_name
 from crnn_asr.export.flatbuffer import check_int8
 from crnn_asr.export.sets import UtteranceSets
 from crnn_asr.files import write_text
@@ -77,7 +77,7 @@ def quantize(
 
     Args:
         folder: of the run.
-        schemes: wanted, of `convert.SCHEMES`; float32 is always made, to compare with.
+        schemes: wanted, of those that `convert` knows; float32 is always made, to compare with.
         sets: what to calibrate on and what to score on.
         num_samples: utterances to measure the ranges on.
         max_wer_increase: what a scheme may lose against float32, in absolute percent of the words.
@@ -95,20 +95,22 @@ def quantize(
     with progress("calibrate", "utterance") as move:
         features, problems = read_features(chosen, config.features, move)
     ranges = measure_ranges(weights, config.model, features)
-    flatbuffers = convert(weights, config.model, ranges, tuple(dict.fromkeys(("float32", *schemes))))
-    if "int8" in flatbuffers:
-        check_int8(flatbuffers["int8"], config.model)
+    networks = convert(weights, config.model, ranges, tuple(dict.fromkeys(("float32", *schemes))))
+    if "int8" in networks:
+        check_int8(networks["int8"], config.model)
     some = features[:: max(1, len(features) // _PARITY_UTTERANCES)]
-    difference = check_float(_open(flatbuffers["float32"], metadata).logits, open_model(folder)[1], some)
+    reference = open_model(folder)[1]
+    floats = [_open(networks[scheme], metadata) for scheme in ("float32", "onnx") if scheme in networks]
+    difference = max(check_float(recognizer.logits, reference, some) for recognizer in floats)
     results: list[Result] = []
-    for scheme, flatbuffer in flatbuffers.items():
+    for scheme, network in networks.items():
         described = replace(metadata, scheme=scheme)
         with progress(f"score {scheme}", "utterance") as move:
-            evaluation = score_model(flatbuffer, described, sets.dev, move)
+            evaluation = score_model(network, described, sets.dev, move)
         wer = evaluation.scores.words.percent
         accepted = wer <= (results[0].wer if results else wer) + max_wer_increase
-        path = keep(folder, flatbuffer, described, accepted) if scheme in schemes else None
-        results.append(Result(scheme, len(flatbuffer), evaluation, accepted, path))
+        path = keep(folder, network, described, accepted) if scheme in schemes else None
+        results.append(Result(scheme, len(network), evaluation, accepted, path))
     report = {
         "calibration": {"utterances": [utterance.id for utterance in chosen], "ranges": ranges},
         "max_wer_increase": max_wer_increase,
@@ -135,33 +137,33 @@ def check_float(model: Model, reference: Model, features: Sequence[Features]) ->
 
 
 def score_model(
-    flatbuffer: bytes, metadata: Metadata, dev: Sequence[Utterance], progress: Callable[[int, int], object]
+    network: bytes, metadata: Metadata, dev: Sequence[Utterance], progress: Callable[[int, int], object]
 ) -> Evaluation:
     """Evaluate a model as it will be used: through the recognizer, one thread."""
-    recognizer = _open(flatbuffer, metadata)
+    recognizer = _open(network, metadata)
     return evaluate(recognizer.logits, metadata.features, metadata.text, recognizer.alphabet, dev, progress)
 
 
-def keep(folder: Path, flatbuffer: bytes, metadata: Metadata, accepted: bool) -> Path:
-    """Write an accepted model as `model.<scheme>.tflite`, another as `model.<scheme>.rejected.tflite`.
+def keep(folder: Path, network: bytes, metadata: Metadata, accepted: bool) -> Path:
+    """Write an accepted model under its scheme's name, another with the mark `rejected`.
 
-    The names speak of the last call: an earlier rejected file is deleted, and a good one, of earlier weights, becomes
-    `model.<scheme>.previous.tflite`, where nobody takes it for the model of the run as it is now.
+    The names speak of the last call: an earlier rejected file is deleted, and a good one, of earlier weights, gets the
+    mark `previous`, so that nobody takes it for the model of the run as it is now.
     """
-    good, rejected = (folder / f"model.{metadata.scheme}{kind}.tflite" for kind in ("", ".rejected"))
+    good, rejected = (folder / file_name(metadata.scheme, *marks) for marks in ((), ("rejected",)))
     path = good if accepted else rejected
-    model_file.write(path, flatbuffer, metadata)
+    model_file.write(path, network, metadata)
     if accepted:
         rejected.unlink(missing_ok=True)
     elif good.exists():
-        good.replace(folder / f"model.{metadata.scheme}.previous.tflite")
+        good.replace(folder / file_name(metadata.scheme, "previous"))
     return path
 
 
-def _open(flatbuffer: bytes, metadata: Metadata) -> Recognizer:
+def _open(network: bytes, metadata: Metadata) -> Recognizer:
     with tempfile.TemporaryDirectory(prefix="crnn_asr_") as folder:
-        path = Path(folder) / "model.tflite"
-        model_file.write(path, flatbuffer, metadata)
+        path = Path(folder) / "model"
+        model_file.write(path, network, metadata)
         return Recognizer(path)
 
 

@@ -1,7 +1,7 @@
-"""The model file: a `.tflite` flatbuffer, and behind it a zip whose one member describes the model.
+"""The model file: a network, and behind it a description of features, alphabet and shapes. No name says anything.
 
-The interpreter reads the flatbuffer from the front and ignores what follows; `zipfile` reads from the back. So one file
-carries features, alphabet and shapes with the weights, and nothing is guessed from its name.
+Behind a `.tflite` flatbuffer the description is the one member of a zip: the interpreter reads from the front and
+ignores what follows, `zipfile` reads from the back. In an `.onnx` it is the last entry of the metadata.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from typing import Any
 from crnn_asr.config import FeatureConfig, ModelConfig, TextConfig, from_dict, to_dict
 from crnn_asr.errors import ModelError
 from crnn_asr.files import replacing
+from crnn_asr.inference import onnx_entry
 
 FORMAT, FORMAT_VERSION, MEMBER = "crnn_asr", 1, "crnn_asr.json"
 _MAX_DESCRIPTION_BYTES = 4_000_000
@@ -26,7 +27,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # one date for all, so that equal models are equ
 class Metadata:
     """What a model file says of itself. `training` is the run's summary, as it was written."""
 
-    scheme: str  # int8, dynamic, float16 or float32
+    scheme: str  # int8, dynamic, float16, float32, onnx or onnx-int8
     features: FeatureConfig
     model: ModelConfig
     text: TextConfig
@@ -43,23 +44,33 @@ class Metadata:
             )
 
 
-def write(path: Path, flatbuffer: bytes, metadata: Metadata) -> None:
+def is_onnx(network: bytes) -> bool:
+    """Whether it is an ONNX model, or else a `.tflite`."""
+    return network.startswith(onnx_entry.FIRST_BYTE) and network[4:8] != b"TFL3"
+
+
+def write(path: Path, network: bytes, metadata: Metadata) -> None:
     """Write a model file whole or not at all."""
+    kind = _kind(network)
     description = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         **to_dict(metadata),
-        "flatbuffer_bytes": len(flatbuffer),
-        "flatbuffer_sha256": hashlib.sha256(flatbuffer).hexdigest(),
+        f"{kind}_bytes": len(network),
+        f"{kind}_sha256": hashlib.sha256(network).hexdigest(),
     }
+    text = json.dumps(description, ensure_ascii=False, indent=1)
     with replacing(path) as partial:
-        partial.write_bytes(flatbuffer)
-        with zipfile.ZipFile(partial, "a", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr(zipfile.ZipInfo(MEMBER, _EPOCH), json.dumps(description, ensure_ascii=False, indent=1))
+        if is_onnx(network):
+            partial.write_bytes(onnx_entry.append(network, MEMBER, text))
+        else:
+            partial.write_bytes(network)
+            with zipfile.ZipFile(partial, "a", zipfile.ZIP_DEFLATED) as archive:
+                archive.writestr(zipfile.ZipInfo(MEMBER, _EPOCH), text)
 
 
 def read(path: Path) -> tuple[bytes, Metadata]:
-    """The flatbuffer and what it is.
+    """The network, as it was given to `write`, and what it is.
 
     Raises:
         ModelError: a foreign or damaged file, or one of an unknown version.
@@ -79,16 +90,23 @@ def _parse(data: bytes) -> tuple[bytes, Metadata]:
     version = values.pop("format_version", None)
     if version != FORMAT_VERSION:
         raise ModelError(f"expected format version {FORMAT_VERSION}, got {version!r}; use the release that wrote it")
-    num_bytes, digest = values.pop("flatbuffer_bytes", None), values.pop("flatbuffer_sha256", None)
-    flatbuffer = data[:num_bytes] if isinstance(num_bytes, int) else b""
-    if hashlib.sha256(flatbuffer).hexdigest() != digest:
+    kind = _kind(data)
+    num_bytes, digest = values.pop(f"{kind}_bytes", None), values.pop(f"{kind}_sha256", None)
+    network = data[:num_bytes] if isinstance(num_bytes, int) else b""
+    if hashlib.sha256(network).hexdigest() != digest:
         raise ModelError("the weights are damaged (their SHA-256 differs); copy the file again or make it anew")
-    return flatbuffer, from_dict(Metadata, values, "description")
+    return network, from_dict(Metadata, values, "description")
+
+
+def _kind(data: bytes) -> str:
+    return "onnx" if is_onnx(data) else "flatbuffer"
 
 
 def _description(data: bytes) -> Any:
-    """The JSON behind the flatbuffer."""
+    """The JSON behind the network."""
     try:
+        if is_onnx(data):
+            return json.loads(onnx_entry.find(data, MEMBER))
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             text = archive.read(MEMBER) if archive.getinfo(MEMBER).file_size <= _MAX_DESCRIPTION_BYTES else b""
         return json.loads(text)
@@ -101,4 +119,6 @@ def _description(data: bytes) -> Any:
 def _guess(data: bytes) -> str:
     if data[4:8] == b"TFL3":
         return "a .tflite without our description of features and alphabet: it is not ours, or cut short"
+    if is_onnx(data):
+        return "an .onnx without our description of features and alphabet: it is not ours, or cut short"
     return "something else" if data else "an empty file"

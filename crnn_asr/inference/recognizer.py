@@ -1,9 +1,8 @@
-"""Transcription with a model file and the LiteRT interpreter, without TensorFlow."""
+"""Transcription with a model file, without TensorFlow."""
 
 import os
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +11,8 @@ from crnn_asr.audio.features import compute_features
 from crnn_asr.audio.read import read_audio
 from crnn_asr.errors import ModelError
 from crnn_asr.inference import model_file
+from crnn_asr.inference.backends import open_network
 from crnn_asr.inference.transcript import Transcript, split_words
-from crnn_asr.native import without_native_lines
 from crnn_asr.text.alphabet import Alphabet
 from crnn_asr.text.decode import greedy_symbols
 
@@ -24,11 +23,11 @@ class Recognizer:
     """An open model. One thread at a time may use it; open one for each thread.
 
     Args:
-        path: a model file that `scripts/quantize.py` wrote.
-        num_threads: of the interpreter; None is one, and more hardly help a recurrent network.
+        path: a model file that `scripts/quantize.py` wrote, `.tflite` or `.onnx`.
+        num_threads: of the network; None is one, and more hardly help a recurrent network.
 
     Raises:
-        ModelError: not such a file, or a damaged one.
+        ModelError: not such a file, or a damaged one; an `.onnx` where ONNX Runtime is not installed.
         OSError: the file cannot be opened.
 
     Example:
@@ -37,11 +36,15 @@ class Recognizer:
     """
 
     def __init__(self, path: str | os.PathLike[str], num_threads: int | None = None) -> None:
-        flatbuffer, self.metadata = model_file.read(Path(path))
+        network, self.metadata = model_file.read(Path(path))
         self.alphabet = Alphabet(self.metadata.alphabet)
-        self._interpreter = _open_interpreter(flatbuffer, num_threads or 1)
-        self._input, self._output = _endpoints(self._interpreter, self.metadata)
-        self._num_frames = 1
+        self._network = open_network(network, num_threads or 1)
+        described = (self.metadata.model.num_mels, self.metadata.model.num_symbols)
+        if self._network.widths != described:
+            raise ModelError(
+                f"the network's input and output have widths {self._network.widths}; its description says "
+                f"{described[0]} mel bins and {described[1]} symbols"
+            )
         self.transcribe(np.zeros(self.metadata.features.window_samples, np.float32))  # so that the first is not slower
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -49,14 +52,7 @@ class Recognizer:
         num_mels = self.metadata.model.num_mels
         if features.ndim != 2 or not len(features) or features.shape[1] != num_mels:
             raise ModelError(f"expected features of shape (frames, {num_mels}), got {features.shape}")
-        if len(features) != self._num_frames:
-            self._num_frames = len(features)
-            self._interpreter.resize_tensor_input(self._input, (1, *features.shape))
-            self._interpreter.allocate_tensors()
-        self._interpreter.set_tensor(self._input, features[None].astype(np.float32, copy=False))
-        self._interpreter.invoke()
-        logits: NDArray[np.float32] = self._interpreter.get_tensor(self._output)[0]
-        return logits
+        return self._network.logits(features.astype(np.float32, copy=False))
 
     def transcribe(self, audio: str | os.PathLike[str] | Samples, channel: int | str = "mean") -> Transcript:
         """Transcribe one recording.
@@ -87,27 +83,3 @@ class Recognizer:
         frame_s = self.metadata.model.time_reduction * config.hop_samples / config.sample_rate_hz
         words = split_words(symbols, frame_s, duration_s)
         return Transcript(words, duration_s, seconds=time.perf_counter() - start)
-
-
-def _open_interpreter(flatbuffer: bytes, num_threads: int) -> Any:
-    from ai_edge_litert.interpreter import Interpreter  # a tenth of a second, only where it is used
-
-    try:
-        with without_native_lines(b"INFO: "):  # "Created TensorFlow Lite XNNPACK delegate for CPU."
-            interpreter = Interpreter(model_content=flatbuffer, num_threads=num_threads)
-            interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
-        raise ModelError(f"the LiteRT interpreter does not run this model ({error}); make it anew") from error
-    return interpreter
-
-
-def _endpoints(interpreter: Any, metadata: model_file.Metadata) -> tuple[int, int]:
-    """Tensor indices of the input and the output, whose shapes must be those of the description."""
-    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-    widths = [int(tensor["shape"][-1]) for tensor in (*inputs, *outputs)]
-    if widths != [metadata.model.num_mels, metadata.model.num_symbols]:
-        raise ModelError(
-            f"the network's input and output have widths {widths}; its description says "
-            f"{metadata.model.num_mels} mel bins and {metadata.model.num_symbols} symbols"
-        )
-    return inputs[0]["index"], outputs[0]["index"]

@@ -46,7 +46,7 @@ class RunDirectory:
         for path in vars(self).values():
             if path != self.root:
                 path.unlink(missing_ok=True)
-        for pattern in ("model.*.tflite", "skipped.worker*.jsonl"):
+        for pattern in ("model.*.tflite", "model.onnx", "model.*.onnx", "skipped.worker*.jsonl"):
             for path in self.root.glob(pattern):
                 path.unlink()
 

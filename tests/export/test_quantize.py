@@ -13,17 +13,18 @@ import soundfile
 from crnn_asr.config import RunConfig, load_config, save_config
 from crnn_asr.errors import DataError, ModelError
 from crnn_asr.export import quantize as quantize_module
+from crnn_asr.export.convert import file_name
 from crnn_asr.export.quantize import check_float, keep
 from crnn_asr.export.sets import read_sets
 from crnn_asr.inference import model_file
 from crnn_asr.inference.recognizer import Recognizer
 
-SCHEMES = ("int8", "dynamic", "float16", "float32")
+SCHEMES = ("int8", "dynamic", "float16", "float32", "onnx", "onnx-int8")
 
 
 @pytest.fixture(scope="module")
 def quantized(melody_run: Path, melodies: Path, script) -> Path:
-    """A run with all four models, by the command line."""
+    """A run with all models, by the command line."""
     assert script("quantize").main([str(melody_run), "--scheme", "all", "--max-wer-increase", "0"]) == 0
     return melody_run
 
@@ -31,12 +32,12 @@ def quantized(melody_run: Path, melodies: Path, script) -> Path:
 def test_every_scheme_hears_the_melodies(quantized, melodies):
     report = json.loads((quantized / "quantization.json").read_text())
     rows = {row["scheme"]: row for row in report["results"]}
-    assert list(rows) == ["float32", "int8", "dynamic", "float16"]
+    assert list(rows) == ["float32", "int8", "dynamic", "float16", "onnx", "onnx-int8"]
     assert all(row["accepted"] and row["dev_wer"] == row["dev_cer"] == 0 for row in rows.values())
     assert 0 <= report["float_difference"] <= 1e-4
     assert len(report["calibration"]["utterances"]) == 24
     for scheme in SCHEMES:
-        _, metadata = model_file.read(quantized / f"model.{scheme}.tflite")
+        _, metadata = model_file.read(quantized / file_name(scheme))
         assert (metadata.scheme, "".join(metadata.alphabet)) == (scheme, " abc")
 
 
