@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from crnn_asr.config import ModelConfig, from_dict, to_dict
 from crnn_asr.errors import ModelError
 
-SCHEMES = ("int8", "dynamic", "float16", "float32")
+SCHEMES = ("int8", "integer", "dynamic", "float16", "float32")
+INT8_IO_SCHEMES = ("int8", "integer")  # whose input and output can be INT8 too
 _TIMEOUT_S = 1_800
 
 
@@ -27,11 +28,15 @@ def convert(
     config: ModelConfig,
     ranges: dict[str, tuple[float, float]],
     schemes: Sequence[str],
+    features: Sequence[NDArray[np.float32]] = (),
+    io: str = "float32",
 ) -> dict[str, bytes]:
     """Flatbuffers by scheme, made by a Python process that is started for it.
 
     Args:
         ranges: from `measure_ranges`; only int8 looks at them.
+        features: of calibration utterances, (T, F); only integer looks at them, and needs at least one.
+        io: type of input and output, float32 or int8; int8 only for `INT8_IO_SCHEMES`, the others stay float32.
 
     Raises:
         ModelError: the process crashed, failed or hung.
@@ -39,7 +44,8 @@ def convert(
     with tempfile.TemporaryDirectory(prefix="crnn_asr_") as folder:
         job = Path(folder)
         np.savez(job / "weights.npz", **weights)
-        order = {"config": to_dict(config), "ranges": ranges, "schemes": list(schemes)}
+        np.savez(job / "features.npz", *(features if "integer" in schemes else ()))
+        order = {"config": to_dict(config), "ranges": ranges, "schemes": list(schemes), "io": io}
         (job / "job.json").write_text(json.dumps(order), encoding="utf-8")
         _run([sys.executable, "-m", "crnn_asr.export.convert", folder], job, schemes)
         return {scheme: (job / f"{scheme}.tflite").read_bytes() for scheme in schemes}
@@ -72,19 +78,27 @@ def _run(command: Sequence[str], job: Path, schemes: Sequence[str]) -> None:
 
 def main(folder: Path) -> None:
     """The process: read the job, write `<scheme>.tflite` for each scheme."""
-    from crnn_asr.export import graph, modes
+    from crnn_asr.export import fused, graph, modes
 
     order = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     config = from_dict(ModelConfig, order["config"])
     weights = dict(np.load(folder / "weights.npz"))
+    with np.load(folder / "features.npz") as file:
+        features = [file[name] for name in file.files]
     for scheme in order["schemes"]:
-        mode = modes.Int8(order["ranges"]) if scheme == "int8" else modes.Float()
-        saved_model = folder / scheme
-        graph.save(graph.inference(weights, config, mode), saved_model)
-        (folder / f"{scheme}.tflite").write_bytes(_flatbuffer(saved_model, scheme))
+        if scheme == "integer":
+            function = graph.inference(fused.fold_norms(weights, config), config, modes.Float(), fused.bilstm)
+        else:
+            mode = modes.Int8(order["ranges"]) if scheme == "int8" else modes.Float()
+            function = graph.inference(weights, config, mode)
+        graph.save(function, folder / scheme)
+        samples = fused.representative(features) if scheme == "integer" else ()
+        (folder / f"{scheme}.tflite").write_bytes(_flatbuffer(folder / scheme, scheme, samples, order["io"]))
 
 
-def _flatbuffer(saved_model: Path, scheme: str) -> bytes:
+def _flatbuffer(
+    saved_model: Path, scheme: str, samples: Sequence[NDArray[np.float32]] = (), io: str = "float32"
+) -> bytes:
     import tensorflow as tf
 
     converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model))
@@ -93,6 +107,11 @@ def _flatbuffer(saved_model: Path, scheme: str) -> bytes:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if scheme == "float16":
         converter.target_spec.supported_types = [tf.float16]
+    if scheme == "integer":
+        converter.representative_dataset = lambda: ([values[None]] for values in samples)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    if io == "int8" and scheme in INT8_IO_SCHEMES:
+        converter.inference_input_type = converter.inference_output_type = tf.int8
     converter._experimental_enable_dynamic_update_slice = True  # else writing to an array copies it in three parts
     flatbuffer: bytes = converter.convert()
     return flatbuffer

@@ -15,11 +15,12 @@ from crnn_asr.corpus.manifest import Problem, Utterance
 from crnn_asr.errors import ModelError
 from crnn_asr.export.calibrate import choose, measure_ranges, read_features
 from crnn_asr.export.convert import convert
-from crnn_asr.export.flatbuffer import check_int8
+from crnn_asr.export.flatbuffer import check_int8, check_integer
 from crnn_asr.export.sets import UtteranceSets
 from crnn_asr.files import write_text
 from crnn_asr.inference import model_file
 from crnn_asr.inference.evaluation import Evaluation, evaluate
+from crnn_asr.inference.flatbuffer import encodings
 from crnn_asr.inference.model_file import Metadata
 from crnn_asr.inference.recognizer import Recognizer
 from crnn_asr.training.run import RunDirectory, load_run
@@ -72,6 +73,7 @@ def quantize(
     num_samples: int,
     max_wer_increase: float,
     progress: Progress,
+    io: str = "float32",
 ) -> tuple[list[Result], list[Problem]]:
     """Convert a run's best weights and judge the results; write the model files and `quantization.json`.
 
@@ -81,6 +83,7 @@ def quantize(
         sets: what to calibrate on and what to score on.
         num_samples: utterances to measure the ranges on.
         max_wer_increase: what a scheme may lose against float32, in absolute percent of the words.
+        io: type of the networks' input and output, as in `convert`.
 
     Returns:
         float32's result, then those of the other schemes; and the utterances that could not be read.
@@ -95,14 +98,16 @@ def quantize(
     with progress("calibrate", "utterance") as move:
         features, problems = read_features(chosen, config.features, move)
     ranges = measure_ranges(weights, config.model, features)
-    flatbuffers = convert(weights, config.model, ranges, tuple(dict.fromkeys(("float32", *schemes))))
-    if "int8" in flatbuffers:
-        check_int8(flatbuffers["int8"], config.model)
+    flatbuffers = convert(weights, config.model, ranges, tuple(dict.fromkeys(("float32", *schemes))), features, io)
+    for scheme, check in (("int8", check_int8), ("integer", check_integer)):
+        if scheme in flatbuffers:
+            check(flatbuffers[scheme], config.model)
     some = features[:: max(1, len(features) // _PARITY_UTTERANCES)]
     difference = check_float(_open(flatbuffers["float32"], metadata).logits, open_model(folder)[1], some)
     results: list[Result] = []
     for scheme, flatbuffer in flatbuffers.items():
-        described = replace(metadata, scheme=scheme)
+        first, last = encodings(flatbuffer)
+        described = replace(metadata, scheme=scheme, input=first, output=last)
         with progress(f"score {scheme}", "utterance") as move:
             evaluation = score_model(flatbuffer, described, sets.dev, move)
         wer = evaluation.scores.words.percent

@@ -53,10 +53,10 @@ class Recognizer:
             self._num_frames = len(features)
             self._interpreter.resize_tensor_input(self._input, (1, *features.shape))
             self._interpreter.allocate_tensors()
-        self._interpreter.set_tensor(self._input, features[None].astype(np.float32, copy=False))
+        self._interpreter.reset_all_variables()  # where an LSTM is one operation, it goes on from the last call's state
+        self._interpreter.set_tensor(self._input, self.metadata.input.encode(features)[None])
         self._interpreter.invoke()
-        logits: NDArray[np.float32] = self._interpreter.get_tensor(self._output)[0]
-        return logits
+        return self.metadata.output.decode(self._interpreter.get_tensor(self._output)[0])
 
     def transcribe(self, audio: str | os.PathLike[str] | Samples, channel: int | str = "mean") -> Transcript:
         """Transcribe one recording.
@@ -102,8 +102,14 @@ def _open_interpreter(flatbuffer: bytes, num_threads: int) -> Any:
 
 
 def _endpoints(interpreter: Any, metadata: model_file.Metadata) -> tuple[int, int]:
-    """Tensor indices of the input and the output, whose shapes must be those of the description."""
+    """Tensor indices of the input and the output, whose shapes and types must be those of the description."""
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+    found = [np.dtype(tensor["dtype"]).name for tensor in (*inputs, *outputs)]
+    if found != [metadata.input.type, metadata.output.type]:
+        raise ModelError(
+            f"the network's input and output are {' and '.join(found)}; its description says "
+            f"{metadata.input.type} and {metadata.output.type}"
+        )
     widths = [int(tensor["shape"][-1]) for tensor in (*inputs, *outputs)]
     if widths != [metadata.model.num_mels, metadata.model.num_symbols]:
         raise ModelError(
