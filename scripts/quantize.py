@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from crnn_asr.console import FAILED, OK, complain, note, positive_int, progress_bar, run
-from crnn_asr.export.convert import ONNX_SCHEMES, SCHEMES
+from crnn_asr.export.convert import INT8_IO_SCHEMES, ONNX_SCHEMES, SCHEMES
 from crnn_asr.export.onnx_file import installed
 from crnn_asr.native import load_tensorflow
 
@@ -27,7 +27,14 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         default="int8",
         help="number format, those of ONNX with requirements-onnx.txt installed (default: int8)",
     )
-    calibration = parser.add_argument_group("calibration, for int8: the ranges of activations are measured")
+    parser.add_argument(
+        "--io",
+        choices=("float32", "int8"),
+        default="float32",
+        help="type of input and output; int8, with the scheme int8 or integer, for targets without float arithmetic: "
+        "scale and zero point stand in the file's description (default: float32)",
+    )
+    calibration = parser.add_argument_group("calibration, for int8 and integer: the ranges of activations are measured")
     calibration.add_argument(
         "--calibration", type=Path, metavar="M.jsonl", help="manifest (default: what the run was trained on)"
     )
@@ -44,6 +51,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="what a scheme may lose against float, in absolute percent of the words; inf is off (default: 0.5)",
     )
     args = parser.parse_args(argv)
+    if args.io == "int8" and args.scheme not in INT8_IO_SCHEMES:
+        parser.error(f"--io int8 goes with --scheme {' or '.join(INT8_IO_SCHEMES)}, got --scheme {args.scheme}")
     if not args.max_wer_increase >= 0:
         parser.error(f"--max-wer-increase must be 0 or more, got {args.max_wer_increase}")
     return args
@@ -89,7 +98,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from crnn_asr.training.run import RunDirectory
 
     sets = read_sets(RunDirectory(folder).load_config(), args.calibration, args.dev)
-    results, unread = quantize(folder, schemes_of(args.scheme), sets, args.samples, args.max_wer_increase, progress_bar)
+    schemes = schemes_of(args.scheme)
+    results, unread = quantize(folder, schemes, sets, args.samples, args.max_wer_increase, progress_bar, args.io)
     for problem in (*sets.problems, *unread):
         complain(problem)
     print(table(results))

@@ -20,8 +20,9 @@ from crnn_asr.config import ModelConfig, from_dict, to_dict
 from crnn_asr.errors import ModelError
 from crnn_asr.export import onnx_file
 
-SCHEMES = ("int8", "dynamic", "float16", "float32")
+SCHEMES = ("int8", "integer", "dynamic", "float16", "float32")
 ONNX_SCHEMES = ("onnx", "onnx-int8")
+INT8_IO_SCHEMES = ("int8", "integer")  # whose input and output can be INT8 too
 _TIMEOUT_S = 1_800
 
 
@@ -30,12 +31,16 @@ def convert(
     config: ModelConfig,
     ranges: dict[str, tuple[float, float]],
     schemes: Sequence[str],
+    features: Sequence[NDArray[np.float32]] = (),
+    io: str = "float32",
 ) -> dict[str, bytes]:
     """Networks by scheme: flatbuffers and ONNX models.
 
     Args:
         ranges: from `measure_ranges`; only int8 looks at them.
         schemes: of `SCHEMES` and `ONNX_SCHEMES`.
+        features: of calibration utterances, (T, F); only integer looks at them, and needs at least one.
+        io: type of input and output, float32 or int8; int8 only for `INT8_IO_SCHEMES`, the others stay float32.
 
     Raises:
         ModelError: the process that is started for flatbuffers crashed, failed or hung; `onnx` is not installed.
@@ -45,7 +50,7 @@ def convert(
     }
     others = [scheme for scheme in schemes if scheme not in made]
     if others:
-        made |= _flatbuffers(weights, config, ranges, others)
+        made |= _flatbuffers(weights, config, ranges, others, features, io)
     return {scheme: made[scheme] for scheme in schemes}
 
 
@@ -60,12 +65,15 @@ def _flatbuffers(
     config: ModelConfig,
     ranges: dict[str, tuple[float, float]],
     schemes: Sequence[str],
+    features: Sequence[NDArray[np.float32]],
+    io: str,
 ) -> dict[str, bytes]:
     """Flatbuffers by scheme, from a Python process that is started for them."""
     with tempfile.TemporaryDirectory(prefix="crnn_asr_") as folder:
         job = Path(folder)
         np.savez(job / "weights.npz", **weights)
-        order = {"config": to_dict(config), "ranges": ranges, "schemes": list(schemes)}
+        np.savez(job / "features.npz", *(features if "integer" in schemes else ()))
+        order = {"config": to_dict(config), "ranges": ranges, "schemes": list(schemes), "io": io}
         (job / "job.json").write_text(json.dumps(order), encoding="utf-8")
         _run([sys.executable, "-m", "crnn_asr.export.convert", folder], job, schemes)
         return {scheme: (job / f"{scheme}.tflite").read_bytes() for scheme in schemes}
@@ -98,19 +106,26 @@ def _run(command: Sequence[str], job: Path, schemes: Sequence[str]) -> None:
 
 def main(folder: Path) -> None:
     """The process: read the job, write `<scheme>.tflite` for each scheme."""
-    from crnn_asr.export import graph, modes
+    from crnn_asr.export import fused, graph, modes
 
     order = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     config = from_dict(ModelConfig, order["config"])
     weights = dict(np.load(folder / "weights.npz"))
+    with np.load(folder / "features.npz") as file:
+        features = [file[name] for name in file.files]
     for scheme in order["schemes"]:
-        mode = modes.for_scheme(scheme, order["ranges"])
-        saved_model = folder / scheme
-        graph.save(graph.inference(weights, config, mode), saved_model)
-        (folder / f"{scheme}.tflite").write_bytes(_flatbuffer(saved_model, scheme))
+        if scheme == "integer":
+            function = graph.inference(fused.fold_norms(weights, config), config, modes.Float(), fused.bilstm)
+        else:
+            function = graph.inference(weights, config, modes.for_scheme(scheme, order["ranges"]))
+        graph.save(function, folder / scheme)
+        samples = fused.representative(features) if scheme == "integer" else ()
+        (folder / f"{scheme}.tflite").write_bytes(_flatbuffer(folder / scheme, scheme, samples, order["io"]))
 
 
-def _flatbuffer(saved_model: Path, scheme: str) -> bytes:
+def _flatbuffer(
+    saved_model: Path, scheme: str, samples: Sequence[NDArray[np.float32]] = (), io: str = "float32"
+) -> bytes:
     import tensorflow as tf
 
     converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model))
@@ -119,6 +134,11 @@ def _flatbuffer(saved_model: Path, scheme: str) -> bytes:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if scheme == "float16":
         converter.target_spec.supported_types = [tf.float16]
+    if scheme == "integer":
+        converter.representative_dataset = lambda: ([values[None]] for values in samples)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    if io == "int8" and scheme in INT8_IO_SCHEMES:
+        converter.inference_input_type = converter.inference_output_type = tf.int8
     converter._experimental_enable_dynamic_update_slice = True  # else writing to an array copies it in three parts
     flatbuffer: bytes = converter.convert()
     return flatbuffer

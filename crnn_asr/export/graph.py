@@ -23,9 +23,12 @@ from crnn_asr.export.modes import Float
 
 Tensor = Any
 Weights = dict[str, NDArray[np.float32]]
+Recurrence = Callable[..., Tensor]  # as `bilstm`
 
 
-def forward(features: Tensor, weights: Weights, config: ModelConfig, mode: Float) -> Tensor:
+def forward(
+    features: Tensor, weights: Weights, config: ModelConfig, mode: Float, recurrence: Recurrence = bilstm
+) -> Tensor:
     """Logits (1, T', V) of normalised features (1, T, F), with T' = `config.output_length(T)`."""
     x = mode.activation(features[..., None], "features")
     for i, strides in enumerate(config.conv_strides):
@@ -35,7 +38,7 @@ def forward(features: Tensor, weights: Weights, config: ModelConfig, mode: Float
     x = mode.activation(x, "projection")
     for i in range(config.lstm_layers):
         arrays = (weights[f"lstm{i}.{name}"] for name in ("kernel", "recurrent", "bias"))
-        x = bilstm(x, *arrays, mode, f"lstm{i}")
+        x = recurrence(x, *arrays, mode, f"lstm{i}")
         x = mode.activation(_layer_norm(x, weights[f"norm{i}.gamma"], weights[f"norm{i}.beta"]), f"norm{i}")
     logits = tf.matmul(x, weights["output.kernel"]) + weights["output.bias"]
     return mode.activation(logits, "logits")[None]
@@ -61,9 +64,9 @@ def compiled(call: Callable[[Tensor], Any], config: ModelConfig) -> Any:
     return tf.function(call, input_signature=signature, autograph=False)
 
 
-def inference(weights: Weights, config: ModelConfig, mode: Float) -> Any:
+def inference(weights: Weights, config: ModelConfig, mode: Float, recurrence: Recurrence = bilstm) -> Any:
     """The whole network as a compiled function of features (1, T, F)."""
-    return compiled(lambda features: forward(features, weights, config, mode), config)
+    return compiled(lambda features: forward(features, weights, config, mode, recurrence), config)
 
 
 def save(function: Any, path: Path) -> None:

@@ -15,11 +15,12 @@ from crnn_asr.corpus.manifest import Problem, Utterance
 from crnn_asr.errors import ModelError
 from crnn_asr.export.calibrate import choose, measure_ranges, read_features
 from crnn_asr.export.convert import convert, file_name
-from crnn_asr.export.flatbuffer import check_int8
+from crnn_asr.export.flatbuffer import check_int8, check_integer
 from crnn_asr.export.sets import UtteranceSets
 from crnn_asr.files import write_text
 from crnn_asr.inference import model_file
 from crnn_asr.inference.evaluation import Evaluation, evaluate
+from crnn_asr.inference.flatbuffer import encodings
 from crnn_asr.inference.model_file import Metadata
 from crnn_asr.inference.recognizer import Recognizer
 from crnn_asr.training.run import RunDirectory, load_run
@@ -72,6 +73,7 @@ def quantize(
     num_samples: int,
     max_wer_increase: float,
     progress: Progress,
+    io: str = "float32",
 ) -> tuple[list[Result], list[Problem]]:
     """Convert a run's best weights and judge the results; write the model files and `quantization.json`.
 
@@ -81,6 +83,7 @@ def quantize(
         sets: what to calibrate on and what to score on.
         num_samples: utterances to measure the ranges on.
         max_wer_increase: what a scheme may lose against float32, in absolute percent of the words.
+        io: type of the networks' input and output, as in `convert`.
 
     Returns:
         float32's result, then those of the other schemes; and the utterances that could not be read.
@@ -95,16 +98,18 @@ def quantize(
     with progress("calibrate", "utterance") as move:
         features, problems = read_features(chosen, config.features, move)
     ranges = measure_ranges(weights, config.model, features)
-    networks = convert(weights, config.model, ranges, tuple(dict.fromkeys(("float32", *schemes))))
-    if "int8" in networks:
-        check_int8(networks["int8"], config.model)
+    networks = convert(weights, config.model, ranges, tuple(dict.fromkeys(("float32", *schemes))), features, io)
+    for scheme, check in (("int8", check_int8), ("integer", check_integer)):
+        if scheme in networks:
+            check(networks[scheme], config.model)
     some = features[:: max(1, len(features) // _PARITY_UTTERANCES)]
     reference = open_model(folder)[1]
     floats = [_open(networks[scheme], metadata) for scheme in ("float32", "onnx") if scheme in networks]
     difference = max(check_float(recognizer.logits, reference, some) for recognizer in floats)
     results: list[Result] = []
     for scheme, network in networks.items():
-        described = replace(metadata, scheme=scheme)
+        first, last = (model_file.Encoding(),) * 2 if model_file.is_onnx(network) else encodings(network)
+        described = replace(metadata, scheme=scheme, input=first, output=last)
         with progress(f"score {scheme}", "utterance") as move:
             evaluation = score_model(network, described, sets.dev, move)
         wer = evaluation.scores.words.percent

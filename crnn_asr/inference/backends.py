@@ -20,7 +20,7 @@ def open_network(network: bytes, num_threads: int) -> "LiteRT | OnnxRuntime":
 
 
 class LiteRT:
-    """An interpreter with its tensors. `widths` are those of input and output."""
+    """An interpreter with its tensors. `widths` and `types` are those of input and output."""
 
     def __init__(self, flatbuffer: bytes, num_threads: int) -> None:
         from ai_edge_litert.interpreter import Interpreter  # a tenth of a second, only where it is used
@@ -34,22 +34,26 @@ class LiteRT:
         (inputs, *_), (outputs, *_) = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         self._input, self._output = inputs["index"], outputs["index"]
         self.widths = (int(inputs["shape"][-1]), int(outputs["shape"][-1]))
+        self.types = tuple(np.dtype(tensor["dtype"]).name for tensor in (inputs, outputs))
         self._num_frames = 0  # that the tensors are made for
 
-    def logits(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Logits (T', V) of features (T, F)."""
+    def logits(self, features: NDArray[Any]) -> NDArray[Any]:
+        """Logits (T', V) of features (T, F), both of the network's types."""
         if len(features) != self._num_frames:
             self._num_frames = len(features)
             self._interpreter.resize_tensor_input(self._input, (1, *features.shape))
             self._interpreter.allocate_tensors()
+        self._interpreter.reset_all_variables()  # where an LSTM is one operation, it goes on from the last call's state
         self._interpreter.set_tensor(self._input, features[None])
         self._interpreter.invoke()
-        logits: NDArray[np.float32] = self._interpreter.get_tensor(self._output)[0]
+        logits: NDArray[Any] = self._interpreter.get_tensor(self._output)[0]
         return logits
 
 
 class OnnxRuntime:
-    """A session on the CPU. `widths` are those of input and output."""
+    """A session on the CPU. `widths` and `types` are those of input and output."""
+
+    types = ("float32", "float32")
 
     def __init__(self, model: bytes, num_threads: int) -> None:
         try:

@@ -1,38 +1,79 @@
 """The model file: a network, and behind it a description of features, alphabet and shapes. No name says anything.
 
 Behind a `.tflite` flatbuffer the description is the one member of a zip: the interpreter reads from the front and
-ignores what follows, `zipfile` reads from the back. In an `.onnx` it is the last entry of the metadata.
+ignores what follows, `zipfile` reads from the back. In an `.onnx` it is an entry of the metadata. The last 64 bytes of
+either are the SHA-256 of all others: the comment of the zip, the last entry of the metadata.
 """
 
 import hashlib
 import io
 import json
+import math
 import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from crnn_asr.config import FeatureConfig, ModelConfig, TextConfig, from_dict, to_dict
 from crnn_asr.errors import ModelError
 from crnn_asr.files import replacing
 from crnn_asr.inference import onnx_entry
 
-FORMAT, FORMAT_VERSION, MEMBER = "crnn_asr", 1, "crnn_asr.json"
+FORMAT, FORMAT_VERSION, MEMBER = "crnn_asr", 2, "crnn_asr.json"
+DIGEST_BYTES = 64  # in hexadecimal
 _MAX_DESCRIPTION_BYTES = 4_000_000
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # one date for all, so that equal models are equal files
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How the network's input or output holds numbers: as they are, or as INT8 q for scale · (q − zero_point)."""
+
+    type: str = "float32"  # or int8
+    scale: float = 1.0
+    zero_point: int = 0
+
+    def __post_init__(self) -> None:
+        if self.type not in ("float32", "int8"):
+            raise ModelError(f"input and output must be float32 or int8, got {self.type!r}")
+        if not (0 < self.scale < math.inf and -128 <= self.zero_point <= 127):
+            raise ModelError(
+                f"expected a positive scale and a zero point from -128 to 127, got {self.scale} and {self.zero_point}"
+            )
+
+    def encode(self, values: NDArray[np.float32]) -> NDArray[Any]:
+        """Numbers in this form; what is out of reach becomes the nearest that is not."""
+        if self.type == "float32":
+            return values.astype(np.float32, copy=False)
+        steps: NDArray[np.float32] = np.rint(values / np.float32(self.scale)) + np.float32(self.zero_point)
+        return np.clip(steps, -128, 127).astype(np.int8)
+
+    def decode(self, values: NDArray[Any]) -> NDArray[np.float32]:
+        """Numbers from this form."""
+        if self.type == "float32":
+            return values
+        numbers: NDArray[np.float32] = np.float32(self.scale) * (
+            values.astype(np.float32) - np.float32(self.zero_point)
+        )
+        return numbers
 
 
 @dataclass(frozen=True)
 class Metadata:
     """What a model file says of itself. `training` is the run's summary, as it was written."""
 
-    scheme: str  # int8, dynamic, float16, float32, onnx or onnx-int8
+    scheme: str  # int8, integer, dynamic, float16, float32, onnx or onnx-int8
     features: FeatureConfig
     model: ModelConfig
     text: TextConfig
     alphabet: tuple[str, ...]  # without the blank
     training: dict[str, Any]
+    input: Encoding = Encoding()
+    output: Encoding = Encoding()
 
     def __post_init__(self) -> None:
         if self.model.num_mels != self.features.num_mels:
@@ -51,22 +92,29 @@ def is_onnx(network: bytes) -> bool:
 
 def write(path: Path, network: bytes, metadata: Metadata) -> None:
     """Write a model file whole or not at all."""
-    kind = _kind(network)
     description = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         **to_dict(metadata),
-        f"{kind}_bytes": len(network),
-        f"{kind}_sha256": hashlib.sha256(network).hexdigest(),
+        "network_bytes": len(network),
     }
     text = json.dumps(description, ensure_ascii=False, indent=1)
+    data = (_in_metadata if is_onnx(network) else _zipped)(network, text)[:-DIGEST_BYTES]
     with replacing(path) as partial:
-        if is_onnx(network):
-            partial.write_bytes(onnx_entry.append(network, MEMBER, text))
-        else:
-            partial.write_bytes(network)
-            with zipfile.ZipFile(partial, "a", zipfile.ZIP_DEFLATED) as archive:
-                archive.writestr(zipfile.ZipInfo(MEMBER, _EPOCH), text)
+        partial.write_bytes(data + _digest(data))
+
+
+def _zipped(flatbuffer: bytes, text: str) -> bytes:
+    buffer = io.BytesIO()
+    buffer.write(flatbuffer)
+    with zipfile.ZipFile(buffer, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(zipfile.ZipInfo(MEMBER, _EPOCH), text)
+        archive.comment = bytes(DIGEST_BYTES)
+    return buffer.getvalue()
+
+
+def _in_metadata(model: bytes, text: str) -> bytes:
+    return onnx_entry.append(onnx_entry.append(model, MEMBER, text), "crnn_asr.sha256", "0" * DIGEST_BYTES)
 
 
 def read(path: Path) -> tuple[bytes, Metadata]:
@@ -89,17 +137,19 @@ def _parse(data: bytes) -> tuple[bytes, Metadata]:
         raise ModelError(f"expected a description of format {FORMAT!r}, got another; make a model with quantize.py")
     version = values.pop("format_version", None)
     if version != FORMAT_VERSION:
-        raise ModelError(f"expected format version {FORMAT_VERSION}, got {version!r}; use the release that wrote it")
-    kind = _kind(data)
-    num_bytes, digest = values.pop(f"{kind}_bytes", None), values.pop(f"{kind}_sha256", None)
-    network = data[:num_bytes] if isinstance(num_bytes, int) else b""
-    if hashlib.sha256(network).hexdigest() != digest:
-        raise ModelError("the weights are damaged (their SHA-256 differs); copy the file again or make it anew")
-    return network, from_dict(Metadata, values, "description")
+        raise ModelError(
+            f"expected format version {FORMAT_VERSION}, got {version!r}; make it anew, or use the release that wrote it"
+        )
+    if data[-DIGEST_BYTES:] != _digest(data[:-DIGEST_BYTES]):
+        raise ModelError("the file is damaged (its SHA-256 differs); copy it again or make it anew")
+    num_bytes = values.pop("network_bytes", None)
+    if not isinstance(num_bytes, int) or not 0 < num_bytes < len(data):
+        raise ModelError(f"description: network_bytes: expected a number of bytes in front of it, got {num_bytes!r}")
+    return data[:num_bytes], from_dict(Metadata, values, "description")
 
 
-def _kind(data: bytes) -> str:
-    return "onnx" if is_onnx(data) else "flatbuffer"
+def _digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).hexdigest().encode()
 
 
 def _description(data: bytes) -> Any:

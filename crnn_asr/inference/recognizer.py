@@ -45,6 +45,12 @@ class Recognizer:
                 f"the network's input and output have widths {self._network.widths}; its description says "
                 f"{described[0]} mel bins and {described[1]} symbols"
             )
+        encoded = (self.metadata.input.type, self.metadata.output.type)
+        if self._network.types != encoded:
+            raise ModelError(
+                f"the network's input and output are {' and '.join(self._network.types)}; its description says "
+                f"{' and '.join(encoded)}"
+            )
         self.transcribe(np.zeros(self.metadata.features.window_samples, np.float32))  # so that the first is not slower
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -52,7 +58,7 @@ class Recognizer:
         num_mels = self.metadata.model.num_mels
         if features.ndim != 2 or not len(features) or features.shape[1] != num_mels:
             raise ModelError(f"expected features of shape (frames, {num_mels}), got {features.shape}")
-        return self._network.logits(features.astype(np.float32, copy=False))
+        return self.metadata.output.decode(self._network.logits(self.metadata.input.encode(features)))
 
     def transcribe(self, audio: str | os.PathLike[str] | Samples, channel: int | str = "mean") -> Transcript:
         """Transcribe one recording.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from crnn_asr.config import from_dict, to_dict
 from crnn_asr.errors import ModelError
@@ -43,6 +44,23 @@ def save_checkpoint(path: Path, variables: Sequence[Any], progress: Progress) ->
         np.savez(partial, progress=np.array(json.dumps(to_dict(progress))), **arrays)
 
 
+def read_checkpoint(path: Path) -> tuple[Progress, list[NDArray[Any]]]:
+    """What `save_checkpoint` wrote: the progress, and the arrays in order.
+
+    Raises:
+        ModelError: damaged, or another file.
+        OSError: it cannot be opened.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            progress = from_dict(Progress, json.loads(str(file["progress"])), str(path))
+            return progress, [file[name] for name in sorted(set(file.files) - {"progress"})]
+    except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
+        raise ModelError(
+            f"{path}: expected a checkpoint of this project, got a damaged or foreign file ({error})"
+        ) from error
+
+
 def load_checkpoint(path: Path, variables: Sequence[Any]) -> Progress:
     """Assign what `save_checkpoint` wrote. Nothing is assigned unless everything fits.
 
@@ -50,14 +68,7 @@ def load_checkpoint(path: Path, variables: Sequence[Any]) -> Progress:
         ModelError: damaged, or of another architecture.
         OSError: it cannot be opened.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            progress = from_dict(Progress, json.loads(str(file["progress"])), str(path))
-            arrays = [file[name] for name in sorted(set(file.files) - {"progress"})]
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
-        raise ModelError(
-            f"{path}: expected a checkpoint of this project, got a damaged or foreign file ({error})"
-        ) from error
+    progress, arrays = read_checkpoint(path)
     expected = [tuple(variable.shape) for variable in variables]
     found = [array.shape for array in arrays]
     if found != expected:

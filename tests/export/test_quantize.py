@@ -19,7 +19,7 @@ from crnn_asr.export.sets import read_sets
 from crnn_asr.inference import model_file
 from crnn_asr.inference.recognizer import Recognizer
 
-SCHEMES = ("int8", "dynamic", "float16", "float32", "onnx", "onnx-int8")
+SCHEMES = ("int8", "integer", "dynamic", "float16", "float32", "onnx", "onnx-int8")
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def quantized(melody_run: Path, melodies: Path, script) -> Path:
 def test_every_scheme_hears_the_melodies(quantized, melodies):
     report = json.loads((quantized / "quantization.json").read_text())
     rows = {row["scheme"]: row for row in report["results"]}
-    assert list(rows) == ["float32", "int8", "dynamic", "float16", "onnx", "onnx-int8"]
+    assert list(rows) == ["float32", "int8", "integer", "dynamic", "float16", "onnx", "onnx-int8"]
     assert all(row["accepted"] and row["dev_wer"] == row["dev_cer"] == 0 for row in rows.values())
     assert 0 <= report["float_difference"] <= 1e-4
     assert len(report["calibration"]["utterances"]) == 24
