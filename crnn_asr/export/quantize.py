@@ -1,25 +1,29 @@
-"""From a trained run to judged model files: calibrate, convert, check against Keras, score on dev, keep or reject."""
+"""From a trained run to judged model files: calibrate, convert, check against Keras, measure, keep or reject."""
 
 import json
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crnn_asr.corpus.manifest import Problem, Utterance
+from crnn_asr.corpus.manifest import Problem
 from crnn_asr.errors import ModelError
-from crnn_asr.export.calibrate import choose, measure_ranges, read_features
+from crnn_asr.export.calibrate import calibrate
 from crnn_asr.export.convert import convert
 from crnn_asr.export.flatbuffer import check_int8
+from crnn_asr.export.gate import Gate
+from crnn_asr.export.measure import Progress, measure
+from crnn_asr.export.picture import draw_report
+from crnn_asr.export.report import Report, Result
+from crnn_asr.export.sampling import choose, read_features
 from crnn_asr.export.sets import UtteranceSets
+from crnn_asr.export.tables import markdown_text
 from crnn_asr.files import write_text
 from crnn_asr.inference import model_file
-from crnn_asr.inference.evaluation import Evaluation, evaluate
 from crnn_asr.inference.model_file import Metadata
 from crnn_asr.inference.recognizer import Recognizer
 from crnn_asr.training.run import RunDirectory, load_run
@@ -27,96 +31,72 @@ from crnn_asr.training.transcriber import open_model
 
 Features = NDArray[np.float32]
 Model = Callable[[Features], NDArray[np.float32]]  # features (T, F) → logits (T', V)
-Progress = Callable[[str, str], AbstractContextManager[Callable[[int, int], object]]]  # of a title and a unit
 
+REFERENCE = "float32"
 MAX_FLOAT_DIFFERENCE = 1e-4
 _PARITY_UTTERANCES = 8
 
 
 @dataclass(frozen=True)
-class Result:
-    """A model in one scheme and how it did on dev; `path` is None where it was only measured."""
+class Order:
+    """What is wanted of a run.
 
-    scheme: str
-    num_bytes: int
-    evaluation: Evaluation
-    accepted: bool
-    path: Path | None
+    `schemes` are of `convert.SCHEMES`; float32 is always made, to compare with. `num_samples` utterances calibrate, by
+    the rules of one of `ranges.CHOICES`.
+    """
 
-    @property
-    def wer(self) -> float:
-        """In percent."""
-        return self.evaluation.scores.words.percent
-
-    @property
-    def cer(self) -> float:
-        """In percent."""
-        return self.evaluation.scores.characters.percent
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "scheme": self.scheme,
-            "file": self.path.name if self.path else None,
-            "bytes": self.num_bytes,
-            "dev_wer": self.wer,
-            "dev_cer": self.cer,
-            "real_time_factor": self.evaluation.real_time_factor,
-            "accepted": self.accepted,
-        }
+    schemes: tuple[str, ...]
+    num_samples: int = 100
+    ranges: str = "auto"
+    gate: Gate = field(default_factory=Gate)
+    with_speed: bool = True
 
 
-def quantize(
-    folder: Path,
-    schemes: Sequence[str],
-    sets: UtteranceSets,
-    num_samples: int,
-    max_wer_increase: float,
-    progress: Progress,
-) -> tuple[list[Result], list[Problem]]:
-    """Convert a run's best weights and judge the results; write the model files and `quantization.json`.
+def quantize(folder: Path, order: Order, sets: UtteranceSets, progress: Progress) -> tuple[Report, list[Problem]]:
+    """Convert a run's best weights and judge the results; write the model files and `report.json`, `.md` and `.png`.
 
     Args:
         folder: of the run.
-        schemes: wanted, of `convert.SCHEMES`; float32 is always made, to compare with.
         sets: what to calibrate on and what to score on.
-        num_samples: utterances to measure the ranges on.
-        max_wer_increase: what a scheme may lose against float32, in absolute percent of the words.
 
     Returns:
-        float32's result, then those of the other schemes; and the utterances that could not be read.
+        The report, and the utterances that could not be read.
 
     Raises:
         ModelError: not a trained run; the converter crashed; a model that is not what it should be.
         DataError: no utterance can be read.
     """
     config, weights = load_run(folder)
-    metadata = Metadata("float32", config.features, config.model, config.text, config.alphabet, _summary(folder))
-    chosen = choose(sets.calibration, num_samples)
+    metadata = Metadata(REFERENCE, config.features, config.model, config.text, config.alphabet, _summary(folder))
+    with progress("choose", "utterance") as move:
+        chosen, unread = choose(sets.calibration, order.num_samples, config.features.sample_rate_hz, move)
     with progress("calibrate", "utterance") as move:
         features, problems = read_features(chosen, config.features, move)
-    ranges = measure_ranges(weights, config.model, features)
-    flatbuffers = convert(weights, config.model, ranges, tuple(dict.fromkeys(("float32", *schemes))))
-    if "int8" in flatbuffers:
-        check_int8(flatbuffers["int8"], config.model)
-    some = features[:: max(1, len(features) // _PARITY_UTTERANCES)]
-    difference = check_float(_open(flatbuffers["float32"], metadata).logits, open_model(folder)[1], some)
-    results: list[Result] = []
-    for scheme, flatbuffer in flatbuffers.items():
-        described = replace(metadata, scheme=scheme)
-        with progress(f"score {scheme}", "utterance") as move:
-            evaluation = score_model(flatbuffer, described, sets.dev, move)
-        wer = evaluation.scores.words.percent
-        accepted = wer <= (results[0].wer if results else wer) + max_wer_increase
-        path = keep(folder, flatbuffer, described, accepted) if scheme in schemes else None
-        results.append(Result(scheme, len(flatbuffer), evaluation, accepted, path))
-    report = {
-        "calibration": {"utterances": [utterance.id for utterance in chosen], "ranges": ranges},
-        "max_wer_increase": max_wer_increase,
-        "float_difference": difference,
-        "results": [result.to_dict() for result in results],
-    }
-    write_text(folder / "quantization.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")
-    return results, [*problems, *results[0].evaluation.problems]
+    calibration = calibrate(weights, config.model, features, order.ranges)
+    models = convert(weights, config.model, calibration.ranges, tuple(dict.fromkeys((REFERENCE, *order.schemes))))
+    if "int8" in models:
+        check_int8(models["int8"], config.model)
+    with tempfile.TemporaryDirectory(prefix=".quantize_", dir=folder) as scratch:
+        paths = {scheme: Path(scratch) / file_name(scheme) for scheme in models}
+        for scheme, model in models.items():
+            model_file.write(paths[scheme], model, replace(metadata, scheme=scheme))
+        some = features[:: max(1, len(features) // _PARITY_UTTERANCES)]
+        difference = check_float(Recognizer(paths[REFERENCE]).logits, open_model(folder)[1], some)
+        results = []
+        for measured in measure(paths, sets.dev, order.with_speed, progress):
+            objections = () if measured.scheme == REFERENCE else tuple(order.gate.objections(measured))
+            wanted = measured.scheme in order.schemes
+            path = keep(folder, paths[measured.scheme], not objections) if wanted else None
+            results.append(Result(measured, objections, path))
+    ids = tuple(utterance.id for utterance in chosen)
+    report = Report(tuple(results), calibration, ids, sets.left_out, order.gate, difference)
+    write_report(folder, report)
+    return report, [*unread, *problems, *results[0].measured.evaluation.problems]
+
+
+def file_name(scheme: str) -> str:
+    """The name of a scheme's model in the run directory."""
+    return f"model.{scheme}.tflite"
 
 
 def check_float(model: Model, reference: Model, features: Sequence[Features]) -> float:
@@ -134,35 +114,31 @@ def check_float(model: Model, reference: Model, features: Sequence[Features]) ->
     return difference
 
 
-def score_model(
-    flatbuffer: bytes, metadata: Metadata, dev: Sequence[Utterance], progress: Callable[[int, int], object]
-) -> Evaluation:
-    """Evaluate a model as it will be used: through the recognizer, one thread."""
-    recognizer = _open(flatbuffer, metadata)
-    return evaluate(recognizer.logits, metadata.features, metadata.text, recognizer.alphabet, dev, progress)
-
-
-def keep(folder: Path, flatbuffer: bytes, metadata: Metadata, accepted: bool) -> Path:
-    """Write an accepted model as `model.<scheme>.tflite`, another as `model.<scheme>.rejected.tflite`.
+def keep(folder: Path, written: Path, accepted: bool) -> Path:
+    """Move a model file into the run: an accepted one under its name, another as `model.<scheme>.rejected.<suffix>`.
 
     The names speak of the last call: an earlier rejected file is deleted, and a good one, of earlier weights, becomes
-    `model.<scheme>.previous.tflite`, where nobody takes it for the model of the run as it is now.
+    `model.<scheme>.previous.<suffix>`, where nobody takes it for the model of the run as it is now.
     """
-    good, rejected = (folder / f"model.{metadata.scheme}{kind}.tflite" for kind in ("", ".rejected"))
-    path = good if accepted else rejected
-    model_file.write(path, flatbuffer, metadata)
+    good, rejected, previous = (
+        folder / f"{written.stem}{kind}{written.suffix}" for kind in ("", ".rejected", ".previous")
+    )
     if accepted:
         rejected.unlink(missing_ok=True)
     elif good.exists():
-        good.replace(folder / f"model.{metadata.scheme}.previous.tflite")
-    return path
+        good.replace(previous)
+    return written.replace(good if accepted else rejected)
 
 
-def _open(flatbuffer: bytes, metadata: Metadata) -> Recognizer:
-    with tempfile.TemporaryDirectory(prefix="crnn_asr_") as folder:
-        path = Path(folder) / "model.tflite"
-        model_file.write(path, flatbuffer, metadata)
-        return Recognizer(path)
+def write_report(folder: Path, report: Report) -> None:
+    """`report.json`, `report.md`, and where times were measured, `report.png`."""
+    run = RunDirectory(folder)
+    text = json.dumps(report.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
+    write_text(run.report_json, text + "\n")
+    write_text(run.report_markdown, markdown_text(report))
+    run.report_picture.unlink(missing_ok=True)
+    if report.results[0].measured.timings:
+        draw_report(report, run.report_picture)
 
 
 def _summary(folder: Path) -> dict[str, Any]:
