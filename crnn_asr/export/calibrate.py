@@ -1,6 +1,7 @@
 """Ranges of all products' inputs and outputs, measured on recordings; INT8 spreads its 256 steps over them."""
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +34,13 @@ class Calibration:
     saturated: dict[str, float]
 
 
-def calibrate(weights: Weights, config: ModelConfig, features: Sequence[Features], choice: str) -> Calibration:
+def calibrate(
+    weights: Weights,
+    config: ModelConfig,
+    features: Sequence[Features],
+    choice: str,
+    progress: Callable[[int, int], object] = lambda done, total: None,
+) -> Calibration:
     """Measure ranges by every rule that `choice` allows, and keep those that change log-probabilities least.
 
     Each fifth utterance is held back from measuring and judges the rules. Of one or two, all do both.
@@ -43,11 +50,18 @@ def calibrate(weights: Weights, config: ModelConfig, features: Sequence[Features
         choice: of `ranges.CHOICES`.
     """
     held_back, measured = split(features)
-    seen = watch(weights, config, measured)
+    done = itertools.count(1)
+
+    def moving(part: Sequence[Features]) -> Iterator[Features]:
+        for values in part:
+            yield values
+            progress(next(done), len(measured) + 2 * len(held_back))
+
+    seen = watch(weights, config, moving(measured))
     tried = {rule: ranges_by(rule, seen) for rule in rules_of(choice)}
-    errors = judge(weights, config, tried, held_back)
+    errors = judge(weights, config, tried, moving(held_back))
     rule = min(errors, key=errors.__getitem__)
-    unseen = watch(weights, config, held_back)
+    unseen = watch(weights, config, moving(held_back))
     saturated = {name: unseen[name].share_outside(low, high) for name, (low, high) in tried[rule].items()}
     return Calibration(tried[rule], rule, errors, saturated)
 
@@ -65,7 +79,7 @@ def measure_ranges(weights: Weights, config: ModelConfig, features: Sequence[Fea
     return ranges_by(rule, watch(weights, config, features))
 
 
-def watch(weights: Weights, config: ModelConfig, features: Sequence[Features]) -> dict[str, Histogram]:
+def watch(weights: Weights, config: ModelConfig, features: Iterable[Features]) -> dict[str, Histogram]:
     """The values of every product's input and output over all utterances, in the float graph."""
 
     def observe(x: Any) -> dict[str, Any]:
@@ -82,7 +96,7 @@ def watch(weights: Weights, config: ModelConfig, features: Sequence[Features]) -
 
 
 def judge(
-    weights: Weights, config: ModelConfig, candidates: Mapping[str, Ranges], features: Sequence[Features]
+    weights: Weights, config: ModelConfig, candidates: Mapping[str, Ranges], features: Iterable[Features]
 ) -> dict[str, float]:
     """The RMS error of log-probabilities that each candidate makes on utterances, against the float graph.
 

@@ -60,31 +60,35 @@ def measure(
     Raises:
         DataError: not one utterance of dev can be read.
     """
-    scores: list[tuple[Evaluation, Logits]] = []
+    evaluations: list[Evaluation] = []
+    errors: list[tuple[float, float]] = []
+    expected: Logits = []
     for scheme, path in paths.items():
         with progress(f"score {scheme}", "utterance") as move:
-            scores.append(_score(Recognizer(path), dev, move))
+            evaluation, logits = _score(Recognizer(path), dev, move)
+        expected = expected or logits
+        evaluations.append(evaluation)
+        errors.append(differences(expected, logits))
     timings: Mapping[str, tuple[Timing, ...]] = {}
     peaks: dict[str, float | None] = {}
     if with_speed:
         with progress("speed", "length") as move:
-            timings = measure_speed(paths, Recognizer(next(iter(paths.values()))).metadata.features, move)
+            timings = measure_speed(paths, move)
         with progress("memory", "file") as move:
             for number, (scheme, path) in enumerate(paths.items(), start=1):
                 peaks[scheme] = peak_memory_mb(path)
                 move(number, len(paths))
-    reference, expected = scores[0]
     return [
         Measurement(
             scheme,
             path.stat().st_size,
             evaluation,
-            *_changes(reference, evaluation),
-            *differences(expected, logits),
+            *_changes(evaluations[0], evaluation),
+            *error,
             timings.get(scheme, ()),
             peaks.get(scheme),
         )
-        for (scheme, path), (evaluation, logits) in zip(paths.items(), scores)
+        for (scheme, path), evaluation, error in zip(paths.items(), evaluations, errors)
     ]
 
 
@@ -92,7 +96,8 @@ def _score(
     recognizer: Recognizer, dev: Sequence[Utterance], move: Callable[[int, int], object]
 ) -> tuple[Evaluation, Logits]:
     """Evaluate a model as it will be used, and keep its logits."""
-    metadata, kept = recognizer.metadata, Logits()
+    metadata = recognizer.metadata
+    kept: Logits = []
 
     def logits(features: NDArray[np.float32]) -> NDArray[np.float32]:
         kept.append(recognizer.logits(features))
@@ -103,7 +108,7 @@ def _score(
 
 def _changes(before: Evaluation, after: Evaluation) -> tuple[Change, Change]:
     """Of word and character error rate."""
-    pairs = list(zip(before.utterances, after.utterances))
+    pairs = list(zip(before.utterances, after.utterances, strict=True))
     return (
         paired_change([a.words for a, _ in pairs], [b.words for _, b in pairs]),
         paired_change([a.characters for a, _ in pairs], [b.characters for _, b in pairs]),
@@ -112,9 +117,7 @@ def _changes(before: Evaluation, after: Evaluation) -> tuple[Change, Change]:
 
 def differences(expected: Sequence[NDArray[np.float32]], given: Sequence[NDArray[np.float32]]) -> tuple[float, float]:
     """The largest and the RMS difference of log-probabilities, of logits (T', V) an utterance."""
-    errors = [log_softmax(b, -1) - log_softmax(a, -1) for a, b in zip(expected, given)]
+    errors = [log_softmax(b, -1) - log_softmax(a, -1) for a, b in zip(expected, given, strict=True)]
+    squares = sum(float(np.square(error, dtype=np.float64).sum()) for error in errors)
     largest = max(float(np.abs(error).max()) for error in errors)
-    mean_square = sum(float(np.square(error, dtype=np.float64).sum()) for error in errors) / sum(
-        error.size for error in errors
-    )
-    return largest, mean_square**0.5
+    return largest, (squares / sum(error.size for error in errors)) ** 0.5

@@ -70,9 +70,10 @@ def quantize(folder: Path, order: Order, sets: UtteranceSets, progress: Progress
     metadata = Metadata(REFERENCE, config.features, config.model, config.text, config.alphabet, _summary(folder))
     with progress("choose", "utterance") as move:
         chosen, unread = choose(sets.calibration, order.num_samples, config.features.sample_rate_hz, move)
-    with progress("calibrate", "utterance") as move:
+    with progress("read", "utterance") as move:
         features, problems = read_features(chosen, config.features, move)
-    calibration = calibrate(weights, config.model, features, order.ranges)
+    with progress("calibrate", "utterance") as move:
+        calibration = calibrate(weights, config.model, features, order.ranges, move)
     models = convert(weights, config.model, calibration.ranges, tuple(dict.fromkeys((REFERENCE, *order.schemes))))
     if "int8" in models:
         check_int8(models["int8"], config.model)

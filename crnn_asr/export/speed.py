@@ -14,7 +14,6 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from crnn_asr.config import FeatureConfig
 from crnn_asr.inference.recognizer import Recognizer
 
 LENGTHS_S = (4, 16, 32)
@@ -39,9 +38,7 @@ class Timing:
         return self.milliseconds / 1_000 / self.length_s
 
 
-def measure_speed(
-    paths: Mapping[str, Path], config: FeatureConfig, progress: Callable[[int, int], object]
-) -> dict[str, tuple[Timing, ...]]:
+def measure_speed(paths: Mapping[str, Path], progress: Callable[[int, int], object]) -> dict[str, tuple[Timing, ...]]:
     """Time model files on random features: every length of `LENGTHS_S`, with one thread and with all cores.
 
     Args:
@@ -55,6 +52,7 @@ def measure_speed(
     settings = [(threads, length_s) for threads in thread_counts() for length_s in LENGTHS_S]
     for number, (num_threads, length_s) in enumerate(settings, start=1):
         recognizers = [Recognizer(path, num_threads) for path in paths.values()]
+        config = recognizers[0].metadata.features
         shape = (config.num_frames(length_s * config.sample_rate_hz), config.num_mels)
         features = rng.standard_normal(shape, np.float32)
         clock = time.process_time if num_threads == 1 else time.perf_counter

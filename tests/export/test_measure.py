@@ -62,12 +62,11 @@ def test_times_are_by_model_length_and_threads(paths, monkeypatch):
             pass
         return np.zeros((1, 5), np.float32)
 
-    config = Recognizer(paths["float32"]).metadata.features
     monkeypatch.setattr(Recognizer, "logits", busy)
     monkeypatch.setattr(speed, "thread_counts", lambda: [1, 2])
     monkeypatch.setattr(speed, "MAX_TURNS", 3)
     moves = []
-    timings = speed.measure_speed(paths, config, lambda *move: moves.append(move))
+    timings = speed.measure_speed(paths, lambda *move: moves.append(move))
     assert [(time.length_s, time.num_threads) for time in timings["int8"]] == [
         (length, threads) for threads in (1, 2) for length in (4, 16, 32)
     ]
