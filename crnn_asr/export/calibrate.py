@@ -1,64 +1,122 @@
 """Ranges of all products' inputs and outputs, measured on recordings; INT8 spreads its 256 steps over them."""
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
-from crnn_asr.audio.features import compute_features
-from crnn_asr.audio.read import read_audio
-from crnn_asr.config import FeatureConfig, ModelConfig
-from crnn_asr.console import describe
-from crnn_asr.corpus.manifest import Problem, Utterance
-from crnn_asr.errors import DataError
+from crnn_asr.config import ModelConfig
 from crnn_asr.export.graph import Weights, compiled, forward
-from crnn_asr.export.modes import Observing, Ranges
+from crnn_asr.export.histogram import Histogram
+from crnn_asr.export.modes import Float, Observing, Simulated
+from crnn_asr.export.ranges import Ranges, ranges_by, rules_of
+
+Features = NDArray[np.float32]
+
+_HELD_BACK = 5  # one utterance of so many judges the ranges that the others gave
 
 
-def choose(utterances: Sequence[Utterance], num_samples: int) -> list[Utterance]:
-    """`num_samples` utterances, evenly spread from the shortest to the longest; all, where there are fewer."""
-    ordered = sorted(utterances, key=lambda utterance: (utterance.duration_s, utterance.id, str(utterance.audio_path)))
-    if len(ordered) <= num_samples:
-        return ordered
-    return [ordered[(2 * k + 1) * len(ordered) // (2 * num_samples)] for k in range(num_samples)]
+@dataclass(frozen=True)
+class Calibration:
+    """Ranges and what is known of them.
 
-
-def read_features(
-    utterances: Sequence[Utterance], config: FeatureConfig, progress: Callable[[int, int], object]
-) -> tuple[list[NDArray[np.float32]], list[Problem]]:
-    """Features of every utterance that can be read; the others come back with the reason.
-
-    Raises:
-        DataError: none could be read.
+    `errors` holds, for each rule that was tried, the RMS error of log-probabilities on utterances it was not measured
+    on; `saturated` the share of each product's values there that lies beyond its range.
     """
-    features, problems = [], []
-    for number, utterance in enumerate(utterances, start=1):
-        try:
-            features.append(compute_features(read_audio(utterance.audio_path, config.sample_rate_hz), config))
-        except (OSError, ValueError) as error:
-            problems.append(Problem(utterance.id, describe(error)))
-        progress(number, len(utterances))
-    if not features:
-        raise DataError(f"not one calibration utterance could be read; the first: {problems[0]}")
-    return features, problems
+
+    ranges: Ranges
+    rule: str
+    errors: dict[str, float]
+    saturated: dict[str, float]
 
 
-def measure_ranges(weights: Weights, config: ModelConfig, features: Sequence[NDArray[np.float32]]) -> Ranges:
-    """The range of every product's input and output: the mean over utterances of their lowest and highest values.
+def calibrate(
+    weights: Weights,
+    config: ModelConfig,
+    features: Sequence[Features],
+    choice: str,
+    progress: Callable[[int, int], object] = lambda done, total: None,
+) -> Calibration:
+    """Measure ranges by every rule that `choice` allows, and keep those that change log-probabilities least.
 
-    Against the extremes of all utterances together it keeps more: what a single one goes beyond is cut, and all others
-    get finer steps. Zero is always inside, so that padding and silence are exact.
+    Each fifth utterance is held back from measuring and judges the rules. Of one or two, all do both.
 
     Args:
         features: of each utterance, (T, F).
+        choice: of `ranges.CHOICES`.
     """
+    held_back, measured = split(features)
+    done = itertools.count(1)
 
-    def observe(x):  # type: ignore[no-untyped-def]
+    def moving(part: Sequence[Features]) -> Iterator[Features]:
+        for values in part:
+            yield values
+            progress(next(done), len(measured) + 2 * len(held_back))
+
+    seen = watch(weights, config, moving(measured))
+    tried = {rule: ranges_by(rule, seen) for rule in rules_of(choice)}
+    errors = judge(weights, config, tried, moving(held_back))
+    rule = min(errors, key=errors.__getitem__)
+    unseen = watch(weights, config, moving(held_back))
+    saturated = {name: unseen[name].share_outside(low, high) for name, (low, high) in tried[rule].items()}
+    return Calibration(tried[rule], rule, errors, saturated)
+
+
+def split(features: Sequence[Features]) -> tuple[list[Features], list[Features]]:
+    """Utterances that judge ranges, and those that ranges are measured on."""
+    if len(features) < 3:
+        return list(features), list(features)
+    rest = [values for number, values in enumerate(features) if number % _HELD_BACK != 2]
+    return list(features[2::_HELD_BACK]), rest
+
+
+def measure_ranges(weights: Weights, config: ModelConfig, features: Sequence[Features], rule: str = "mean") -> Ranges:
+    """The ranges that one of `ranges.RULES` makes of utterances' features, each (T, F)."""
+    return ranges_by(rule, watch(weights, config, features))
+
+
+def watch(weights: Weights, config: ModelConfig, features: Iterable[Features]) -> dict[str, Histogram]:
+    """The values of every product's input and output over all utterances, in the float graph."""
+
+    def observe(x: Any) -> dict[str, Any]:
         mode = Observing()
         forward(x, weights, config, mode)
         return mode.seen
 
     watched = compiled(observe, config)
-    seen = [watched(values[None]) for values in features]
-    means = {name: np.mean([extremes[name].numpy() for extremes in seen], axis=0) for name in seen[0]}
-    return {name: (min(float(low), 0.0), max(float(high), 0.0)) for name, (low, high) in means.items()}
+    histograms: dict[str, Histogram] = {}
+    for values in features:
+        for name, seen in watched(values[None]).items():
+            histograms.setdefault(name, Histogram()).add(seen.numpy())
+    return histograms
+
+
+def judge(
+    weights: Weights, config: ModelConfig, candidates: Mapping[str, Ranges], features: Iterable[Features]
+) -> dict[str, float]:
+    """The RMS error of log-probabilities that each candidate makes on utterances, against the float graph.
+
+    Activations are rounded as INT8 kernels do. Weights are not: their error is the same for all candidates.
+    """
+    names = list(next(iter(candidates.values())))
+    tables = {candidate: np.array([ranges[name] for name in names], "f") for candidate, ranges in candidates.items()}
+
+    signature = [tf.TensorSpec((1, None, config.num_mels)), tf.TensorSpec((len(names), 2))]
+
+    @tf.function(input_signature=signature, autograph=False)
+    def rounded(x: Any, table: Any) -> Any:
+        mode = Simulated({name: (table[row, 0], table[row, 1]) for row, name in enumerate(names)})
+        return tf.nn.log_softmax(forward(x, weights, config, mode))
+
+    exact = compiled(lambda x: tf.nn.log_softmax(forward(x, weights, config, Float())), config)
+    squares, count = dict.fromkeys(candidates, 0.0), 0
+    for values in features:
+        expected = exact(values[None])
+        count += expected.shape.num_elements()
+        for candidate, table in tables.items():
+            squares[candidate] += float(tf.reduce_sum((rounded(values[None], table) - expected) ** 2))
+    return {candidate: float(np.sqrt(total / count)) for candidate, total in squares.items()}

@@ -1,6 +1,6 @@
-"""The three ways to run the inference graph: plain float, watching ranges, and rounding as INT8 kernels do.
+"""The ways to run the inference graph: plain float, watching values, and rounding as INT8 kernels do.
 
-The graph calls its mode at the input and the output of every product, so one text of the network serves all three.
+The graph calls its mode at the input and the output of every product, so one text of the network serves them all.
 Weights need no mark: the converter rounds them itself, with one scale for each output of a product.
 """
 
@@ -8,8 +8,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from crnn_asr.export.ranges import Ranges
+
 Tensor = Any
-Ranges = dict[str, tuple[float, float]]
 
 _NARROWEST = 1e-3  # of a range, so that a layer which gives only zeros still has a scale
 
@@ -46,14 +47,14 @@ class Float:
 
 
 class Observing(Float):
-    """Float, and `seen` collects the lowest and highest value of every name, as tensors."""
+    """Float, and `seen` collects the values of every name, as tensors."""
 
     def __init__(self) -> None:
         super().__init__()
         self.seen: dict[str, Tensor] = {}
 
     def observe(self, x: Tensor, name: str) -> None:
-        self.seen[name] = tf.stack([tf.reduce_min(x), tf.reduce_max(x)])
+        self.seen[name] = x
 
 
 class Int8(Float):
@@ -73,6 +74,14 @@ class Int8(Float):
 
     def hidden(self, h: Tensor) -> Tensor:
         return tf.quantization.fake_quant_with_min_max_args(h, -1.0, 1.0)
+
+
+class Simulated(Int8):
+    """`Int8` with ranges that are tensors, so that one compiled graph tries any; it is not for conversion."""
+
+    def quantize(self, x: Tensor, name: str) -> Tensor:
+        low, high = self.ranges[name]
+        return tf.quantization.fake_quant_with_min_max_vars(x, low, tf.maximum(high, low + _NARROWEST))
 
 
 def for_scheme(scheme: str, ranges: Ranges) -> Float:

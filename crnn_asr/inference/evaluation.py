@@ -24,12 +24,13 @@ Model = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # features (T, F) 
 
 @dataclass(frozen=True)
 class Heard:
-    """One utterance's result; `words` counts its own errors."""
+    """One utterance's result; `words` and `characters` count its own errors."""
 
     id: str
     reference: str
     hypothesis: str
     words: ErrorCounts
+    characters: ErrorCounts
     duration_s: float
 
 
@@ -108,7 +109,8 @@ def evaluate(
         length_s = len(samples) / features.sample_rate_hz
         duration_s += length_s
         reference = normalize(utterance.text, text)
-        heard.append(Heard(utterance.id, reference, hypothesis, score([reference], [hypothesis]).words, length_s))
+        own = score([reference], [hypothesis])
+        heard.append(Heard(utterance.id, reference, hypothesis, own.words, own.characters, length_s))
     if not heard:
         raise DataError(f"not one utterance could be read; the first: {problems[0]}" if problems else "no utterances")
     scores = score([item.reference for item in heard], [item.hypothesis for item in heard])

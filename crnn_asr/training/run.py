@@ -35,6 +35,9 @@ class RunDirectory:
         self.curves = root / "curves.png"
         self.summary = root / "summary.json"
         self.keras_model = root / "model.keras"
+        self.report_json = root / "report.json"
+        self.report_markdown = root / "report.md"
+        self.report_picture = root / "report.png"
         self.last = root / "checkpoints" / "last.npz"
         self.best = root / "checkpoints" / "best.npz"
 

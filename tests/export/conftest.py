@@ -2,8 +2,10 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -97,6 +99,14 @@ def melody_run(melodies: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     save_config(config, run.config)
     save_checkpoint(run.best, model.weights, Progress())
     return run.root
+
+
+@pytest.fixture(scope="session")
+def quantized(melody_run: Path, script: Callable[[str], ModuleType]) -> Path:
+    """`melody_run` with a model of every scheme and a report, by the command line."""
+    limits = ["--max-wer-increase", "0", "--max-slowdown", "3"]  # a network so small has no time to speak of
+    assert script("quantize").main([str(melody_run), "--scheme", "all", *limits]) == 0
+    return melody_run
 
 
 @pytest.fixture

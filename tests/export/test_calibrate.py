@@ -1,49 +1,28 @@
-"""Calibration: which utterances, and ranges that are those of the values."""
+"""Calibration: ranges are those of the values, and the rule that is kept is the one that changes least."""
 
 import numpy as np
 import pytest
 from crnn_oracle import random_weights, reference_logits
 
-from crnn_asr.audio.features import compute_features
-from crnn_asr.config import FeatureConfig, ModelConfig
-from crnn_asr.corpus.manifest import Utterance, read_manifest
-from crnn_asr.errors import DataError
-from crnn_asr.export.calibrate import choose, measure_ranges, read_features
+from crnn_asr.config import ModelConfig
+from crnn_asr.export.calibrate import calibrate, judge, measure_ranges, split, watch
 from crnn_asr.export.modes import Int8
+from crnn_asr.export.ranges import RULES
 
 SMALL = ModelConfig(conv_filters=(4,), conv_strides=((2, 2),), projection_units=8, lstm_layers=1, lstm_units=8)
 
 
-def test_utterances_of_all_lengths_the_same_in_any_order(tmp_path, rng):
-    utterances = [Utterance(tmp_path / f"{k}.wav", 1.0 + k % 50, "", id=f"{k}") for k in range(200)]
-    chosen = choose(utterances, 10)
-    assert chosen == choose([utterances[k] for k in rng.permutation(200)], 10)
-    assert [utterance.duration_s for utterance in chosen] == [3, 8, 13, 18, 23, 28, 33, 38, 43, 48]
-    assert len(choose(utterances, 200)) == len(choose(utterances, 300)) == 200
-    assert len(set(choose(utterances, 199))) == 199
-
-
-def test_what_cannot_be_read_is_named(melodies, tmp_path):
-    good, _ = read_manifest(melodies / "dev.jsonl")
-    missing = Utterance(tmp_path / "none.wav", 1.0, "", id="none")
-    moves = []
-    features, problems = read_features([good[0], missing, good[1]], FeatureConfig(), lambda *move: moves.append(move))
-    assert len(features) == 2 and moves == [(1, 3), (2, 3), (3, 3)]
-    assert [problem.where for problem in problems] == ["none"] and "No such file" in problems[0].reason
-    with pytest.raises(DataError, match="not one calibration utterance"):
-        read_features([missing], FeatureConfig(), lambda *_: None)
-
-
-def test_ranges_are_the_mean_of_the_utterances_extremes_and_hold_zero(rng):
+def test_ranges_are_those_of_the_values_and_hold_zero(rng):
     weights = random_weights(SMALL, rng)
     weights["output.bias"] = np.full(29, -100, np.float32)  # logits all below zero
     features = [rng.standard_normal((frames, 80)).astype(np.float32) for frames in (40, 300)]
-    ranges = measure_ranges(weights, SMALL, features)
-    extremes = np.mean([(one.min(), one.max()) for one in features], axis=0)
-    assert ranges["features"] == pytest.approx(tuple(extremes))
     logits = [reference_logits(one, weights, SMALL) for one in features]
-    assert ranges["logits"] == (pytest.approx(np.mean([one.min() for one in logits]), abs=1e-3), 0)
-    assert ranges["conv0"][0] == ranges["projection"][0] == 0 < ranges["conv0"][1]
+    for rule, summary in (("mean", np.mean), ("minmax", np.min)):
+        ranges = measure_ranges(weights, SMALL, features, rule)
+        low, high = (summary([one.min() for one in features]), -summary([-one.max() for one in features]))
+        assert ranges["features"] == pytest.approx((low, high))
+        assert ranges["logits"] == (pytest.approx(summary([one.min() for one in logits]), abs=1e-3), 0)
+        assert ranges["conv0"][0] == ranges["projection"][0] == 0 < ranges["conv0"][1]
     assert set(ranges) == {"features", "conv0", "projection", "lstm0.projected", "lstm0.recurrent", "norm0", "logits"}
 
 
@@ -61,14 +40,61 @@ def test_the_range_of_the_recurrence_is_that_of_both_directions(rng):
     assert ranges["lstm0.projected"] == pytest.approx((0, 20))
 
 
+def test_every_value_is_seen_once(rng):
+    weights = random_weights(SMALL, rng)
+    seen = watch(weights, SMALL, [rng.standard_normal((frames, 80)).astype(np.float32) for frames in (11, 20)])
+    assert seen["features"].total == 31 * 80
+    assert seen["logits"].total == (SMALL.output_length(11) + SMALL.output_length(20)) * 29
+    assert seen["lstm0.recurrent"].total == seen["lstm0.projected"].total
+
+
 def test_a_layer_that_gives_only_zeros_still_has_a_scale():
     assert Int8({"dead": (0.0, 0.0)}).quantize(np.zeros(3, np.float32), "dead").numpy().tolist() == [0, 0, 0]
 
 
-def test_features_come_from_the_one_front_end(melodies):
-    import soundfile
+def test_judging_by_hand(rng):
+    """Logits far wider than their range are cut to it, and the error of log-probabilities is that of the cut ones."""
+    weights = random_weights(SMALL, rng)
+    features = [rng.standard_normal((frames, 80)).astype(np.float32) for frames in (9, 60)]
+    good = measure_ranges(weights, SMALL, features, "minmax")
+    low, high = good["logits"]
+    wide = dict.fromkeys(good, (-500.0, 500.0))
+    cut = {**good, "logits": (low / 4, high / 4)}
+    errors = judge(weights, SMALL, {"good": good, "cut": cut, "wide": wide}, features)
+    differences = []
+    for one in features:
+        logits = reference_logits(one, weights, SMALL)
+        differences.append(log_softmax(np.clip(logits, low / 4, high / 4)) - log_softmax(logits))
+    expected = np.sqrt(np.mean(np.concatenate(differences) ** 2))
+    assert errors["good"] < 0.1 * expected
+    assert errors["cut"] == pytest.approx(expected, rel=0.05)
+    assert errors["wide"] > 10 * errors["good"]
 
-    (utterance, *_), _ = read_manifest(melodies / "dev.jsonl")
-    samples, _ = soundfile.read(utterance.audio_path, dtype="float32")
-    features, _ = read_features([utterance], FeatureConfig(), lambda *_: None)
-    np.testing.assert_array_equal(features[0], compute_features(samples, FeatureConfig()))
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    return logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+
+
+def test_the_rule_that_changes_least_is_kept_and_what_it_cuts_is_told(rng):
+    weights = random_weights(SMALL, rng)
+    features = [rng.standard_normal((60, 80)).astype(np.float32) for _ in range(10)]
+    features[0][0, 0] = 1_000.0  # min-max would spread its steps over nothing
+    held_back, measured = split(features)
+    found = calibrate(weights, SMALL, features, "auto")
+    assert list(found.errors) == list(RULES)
+    assert found.errors[found.rule] == min(found.errors.values()) < 0.2 * found.errors["minmax"]
+    assert found.ranges == measure_ranges(weights, SMALL, measured, found.rule)
+    values = np.concatenate(held_back)
+    low, high = found.ranges["features"]
+    assert found.saturated["features"] == pytest.approx(np.mean((values < low) | (values > high)), abs=2e-4)
+    only = calibrate(weights, SMALL, features, "minmax")
+    assert (only.rule, list(only.errors)) == ("minmax", ["minmax"])
+
+
+def test_a_fifth_is_held_back_and_of_one_or_two_all_do_both():
+    utterances = list(np.arange(10))
+    held_back, measured = split(utterances)
+    assert held_back == [2, 7]
+    assert measured == [0, 1, 3, 4, 5, 6, 8, 9]
+    assert [len(part) for part in split(utterances[:3])] == [1, 2]
+    assert [len(part) for part in split(utterances[:2])] == [2, 2]

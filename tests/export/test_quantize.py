@@ -12,30 +12,39 @@ import soundfile
 
 from crnn_asr.config import RunConfig, load_config, save_config
 from crnn_asr.errors import DataError, ModelError
+from crnn_asr.export import measure as measure_module
 from crnn_asr.export import quantize as quantize_module
 from crnn_asr.export.convert import file_name
-from crnn_asr.export.quantize import check_float, keep
+from crnn_asr.export.quantize import Order, check_float, keep
 from crnn_asr.export.sets import read_sets
+from crnn_asr.export.speed import Timing
 from crnn_asr.inference import model_file
 from crnn_asr.inference.recognizer import Recognizer
 
 SCHEMES = ("int8", "integer", "dynamic", "float16", "float32", "onnx", "onnx-int8")
 
 
-@pytest.fixture(scope="module")
-def quantized(melody_run: Path, melodies: Path, script) -> Path:
-    """A run with all models, by the command line."""
-    assert script("quantize").main([str(melody_run), "--scheme", "all", "--max-wer-increase", "0"]) == 0
-    return melody_run
-
-
 def test_every_scheme_hears_the_melodies(quantized, melodies):
-    report = json.loads((quantized / "quantization.json").read_text())
+    report = json.loads((quantized / "report.json").read_text())
     rows = {row["scheme"]: row for row in report["results"]}
     assert list(rows) == ["float32", "int8", "integer", "dynamic", "float16", "onnx", "onnx-int8"]
     assert all(row["accepted"] and row["dev_wer"] == row["dev_cer"] == 0 for row in rows.values())
     assert 0 <= report["float_difference"] <= 1e-4
     assert len(report["calibration"]["utterances"]) == 24
+    assert set(report["calibration"]["products"]) == {"features", "conv0", "conv1", "projection", "norm0", "logits"} | {
+        f"lstm0.{name}" for name in ("projected", "recurrent")
+    }
+    for scheme, row in rows.items():
+        assert row["bytes"] == (quantized / row["file"]).stat().st_size
+        assert all(time["milliseconds"] > 0 and time["ratio"] > 0 for time in row["timings"])
+        assert len(row["timings"]) in (3, 6)
+        difference = row["log_probability_difference"]
+        assert 0 <= difference["rms"] <= difference["max"]
+        assert (difference["max"] > 0.01) == (scheme == "int8")  # dynamic leaves matrices so small in float
+    text = (quantized / "report.md").read_text()
+    assert report["recommendation"] in text and "| float16 |" in text
+    assert (quantized / "report.png").read_bytes()[:4] == b"\x89PNG"
+    assert not list(quantized.glob(".quantize*"))
     for scheme in SCHEMES:
         _, metadata = model_file.read(quantized / file_name(scheme))
         assert (metadata.scheme, "".join(metadata.alphabet)) == (scheme, " abc")
@@ -57,26 +66,47 @@ def test_a_scheme_that_loses_too_much_is_kept_under_another_name(
 ):
     good, rejected, previous = (new_melody_run / f"model.int8{kind}.tflite" for kind in ("", ".rejected", ".previous"))
     before = good.read_bytes()
-    measure = quantize_module.measure_ranges
+    calibrate = quantize_module.calibrate
 
     def spoiled(*arguments):  # type: ignore[no-untyped-def]
-        return {name: (low / 40, high / 40) for name, (low, high) in measure(*arguments).items()}
+        found = calibrate(*arguments)
+        return replace(found, ranges={name: (low / 40, high / 40) for name, (low, high) in found.ranges.items()})
 
-    monkeypatch.setattr(quantize_module, "measure_ranges", spoiled)
-    assert script("quantize").main([str(new_melody_run)]) == 1
+    monkeypatch.setattr(quantize_module, "calibrate", spoiled)
+    assert script("quantize").main([str(new_melody_run), "--no-speed"]) == 1
     out, err = capsys.readouterr()
     assert "error: int8 loses" in err and "model.int8.rejected.tflite" in err and "rejected.tflite" in out
+    assert "take float32 (--scheme float32 writes it)" in out
     assert not good.exists() and previous.read_bytes() == before
+    assert not (new_melody_run / "report.png").exists()
     assert model_file.read(rejected)[1].scheme == "int8"
-    report = json.loads((new_melody_run / "quantization.json").read_text())
+    report = json.loads((new_melody_run / "report.json").read_text())
     assert [(row["scheme"], row["accepted"]) for row in report["results"]] == [("float32", True), ("int8", False)]
+    assert report["results"][1]["timings"] == []
 
 
-def test_an_accepted_model_replaces_a_rejected_one(quantized, tmp_path):
-    flatbuffer, metadata = model_file.read(quantized / "model.int8.tflite")
-    assert keep(tmp_path, flatbuffer, metadata, accepted=False).name == "model.int8.rejected.tflite"
-    assert keep(tmp_path, flatbuffer, metadata, accepted=True).name == "model.int8.tflite"
-    assert [path.name for path in tmp_path.iterdir()] == ["model.int8.tflite"]
+def test_a_slow_scheme_is_rejected_and_a_good_one_still_written(new_melody_run, quantized, monkeypatch, script, capsys):
+    made = {name: model_file.read(quantized / f"model.{name}.tflite")[0] for name in ("float32", "int8", "float16")}
+    monkeypatch.setattr(quantize_module, "convert", lambda *_: made)
+    times = {
+        name: (Timing(16, 1, 10 * ratio, ratio),) for name, ratio in (("float32", 1), ("int8", 1.2), ("float16", 1))
+    }
+    monkeypatch.setattr(measure_module, "measure_speed", lambda *_: times)
+    for path in new_melody_run.glob("model.*"):
+        path.unlink()
+    assert script("quantize").main([str(new_melody_run), "--scheme", "all", "--max-slowdown", "1.15"]) == 1
+    assert "error: int8 takes 1.20 times as long as float32 for 16 s" in capsys.readouterr().err
+    names = ["model.float16.tflite", "model.float32.tflite", "model.int8.rejected.tflite"]
+    assert sorted(path.name for path in new_melody_run.glob("model.*")) == names
+
+
+def test_an_accepted_model_replaces_a_rejected_one(tmp_path):
+    for accepted, name in ((False, "model.int8.rejected.tflite"), (True, "model.int8.tflite")):
+        written = tmp_path / "scratch" / "model.int8.tflite"
+        written.parent.mkdir(exist_ok=True)
+        written.write_text(name)
+        assert keep(tmp_path, written, accepted) == tmp_path / name
+        assert [path.read_text() for path in tmp_path.glob("model.*")] == [name]
 
 
 def test_a_converted_model_that_differs_is_refused():
@@ -98,22 +128,6 @@ def test_a_crash_leaves_the_files_as_they_are(new_melody_run, quantized, script,
     assert {path.name: path.read_bytes() for path in new_melody_run.glob("*.*")} == before
 
 
-def test_the_sets_are_those_of_the_run_or_those_named(melodies, melody_run):
-    config = load_config(RunConfig, melody_run / "config.json")
-    sets = read_sets(config)
-    assert (len(sets.calibration), len(sets.dev), sets.problems) == (24, 10, ())
-    train, dev = melodies / "train.jsonl", melodies / "dev.jsonl"
-    assert len(read_sets(config, calibration=dev).calibration) == 10
-    assert len(read_sets(config, dev=train).dev) == 24
-    gone = replace(config, train_manifests=("gone.jsonl",))
-    assert len(read_sets(gone, calibration=dev, dev=dev).dev) == 10
-    with pytest.raises(FileNotFoundError):
-        read_sets(gone)
-    held_out = read_sets(replace(config, dev_manifest=""))
-    assert len(held_out.calibration) + len(held_out.dev) == 24
-    assert not {u.speaker for u in held_out.calibration} & {u.speaker for u in held_out.dev}
-
-
 def test_unreadable_utterances_and_bad_lines_are_errors_and_the_rest_is_done(
     new_melody_run, quantized, melodies, script, capsys, monkeypatch
 ):
@@ -126,7 +140,7 @@ def test_unreadable_utterances_and_bad_lines_are_errors_and_the_rest_is_done(
     rows[2]["audio_filepath"] = str(new_melody_run / "gone.wav")
     manifest = new_melody_run / "dev.jsonl"
     manifest.write_text("\n".join([*map(json.dumps, rows), "not json"]))
-    assert script("quantize").main([str(new_melody_run), "--dev", str(manifest), "--samples", "3"]) == 1
+    assert script("quantize").main([str(new_melody_run), "--dev", str(manifest), "--samples", "3", "--no-speed"]) == 1
     out, err = capsys.readouterr()
     assert "dev.jsonl:11: " in err and "gone.wav: No such file" in err
     assert "0.00 %" in out and (new_melody_run / "model.int8.tflite").exists()
@@ -156,9 +170,10 @@ def test_wrong_runs_are_sentences(tmp_path, script):
         main([str(tmp_path / "none")])
     with pytest.raises(ModelError, match="not a run directory"):
         main([str(tmp_path)])
-    with pytest.raises(SystemExit) as stopped:
-        main([str(tmp_path), "--max-wer-increase", "-1"])
-    assert stopped.value.code == 2
+    for option, value in (("--max-wer-increase", "-1"), ("--max-slowdown", "nan"), ("--ranges", "best")):
+        with pytest.raises(SystemExit) as stopped:
+            main([str(tmp_path), option, value])
+        assert stopped.value.code == 2
 
 
 def test_nothing_to_calibrate_on(new_melody_run, tmp_path):
@@ -167,4 +182,4 @@ def test_nothing_to_calibrate_on(new_melody_run, tmp_path):
     config = load_config(RunConfig, new_melody_run / "config.json")
     sets = read_sets(config, calibration=tmp_path / "m.jsonl")
     with pytest.raises(DataError, match="not one calibration utterance"):
-        quantize_module.quantize(new_melody_run, ("int8",), sets, 5, 0.5, lambda *_: nullcontext(lambda *_: None))
+        quantize_module.quantize(new_melody_run, Order(("int8",)), sets, lambda *_: nullcontext(lambda *_: None))

@@ -75,11 +75,11 @@ def test_every_flipped_bit_and_every_cut_is_found(path, network):
     data = path.read_bytes()
     for position in (1, len(network) // 2, len(network) - 1, len(network) + 40, len(data) - 70, len(data) - 1):
         path.write_bytes(data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :])
-        with pytest.raises(ModelError, match="damaged|not ours, or cut short|got another"):
+        with pytest.raises(ModelError, match=r"damaged|not ours, or cut short|got another"):
             model_file.read(path)
     for length in (0, 1, 2, 100, len(network), len(network) + 1, len(data) - 1):
         path.write_bytes(data[:length])
-        with pytest.raises(ModelError, match="expected a model file|damaged"):
+        with pytest.raises(ModelError, match=r"expected a model file|damaged"):
             model_file.read(path)
 
 
