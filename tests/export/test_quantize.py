@@ -40,7 +40,8 @@ def test_every_scheme_hears_the_melodies(quantized, melodies):
         assert len(row["timings"]) in (3, 6)
         difference = row["log_probability_difference"]
         assert 0 <= difference["rms"] <= difference["max"]
-        assert (difference["max"] > 0.01) == (scheme == "int8")  # dynamic leaves matrices so small in float
+        assert difference["max"] < 0.01 or scheme not in ("float32", "float16", "onnx")
+        assert difference["max"] > 0.01 or scheme not in ("int8", "integer")
     text = (quantized / "report.md").read_text()
     assert report["recommendation"] in text and "| float16 |" in text
     assert (quantized / "report.png").read_bytes()[:4] == b"\x89PNG"
