@@ -19,10 +19,12 @@ import numpy as np
 from crnn_asr.audio.read import read_audio, write_audio
 from crnn_asr.config import PRESETS
 from crnn_asr.console import FAILED, OK, positive_float, positive_int, run
-from crnn_asr.corpus.convert import Recording, convert_part
+from crnn_asr.corpus.convert import convert_part
+from crnn_asr.corpus.librispeech import read_subset
 from crnn_asr.corpus.manifest import Utterance, read_manifest, write_manifest
 
 JOBS = 2
+CHAPTER_UTTERANCES = 50
 ALLOWED = 1.2  # times the memory of one hour
 
 
@@ -42,12 +44,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def convert(manifest: Path, folder: Path, steps: int) -> None:
-    """What every importer does."""
-    recordings = [
-        Recording(utterance.audio_path, folder / "converted" / f"{utterance.id}.wav", utterance.text, "", utterance.id)
-        for utterance in read_manifest(manifest)[0]
-    ]
-    convert_part("part", recordings, [], folder / "converted", jobs=JOBS)
+    """A LibriSpeech tree, and then once more, when all of it is done."""
+    for _ in range(2):
+        convert_part("part", read_subset(folder / "corpus", "part"), folder / "converted", jobs=JOBS)
 
 
 def records(manifest: Path, folder: Path, steps: int) -> None:
@@ -123,7 +122,7 @@ def join(utterances: Sequence[Utterance], count: int, folder: Path) -> list[Utte
 
 
 def repeat(utterances: Sequence[Utterance], hours: float, folder: Path) -> Path:
-    """A manifest of that length, and a dev manifest beside it."""
+    """A manifest of that length, with a dev manifest and a LibriSpeech tree of links beside it."""
     rows: list[Utterance] = []
     seconds = 0.0
     while seconds < 3600 * hours:
@@ -133,10 +132,22 @@ def repeat(utterances: Sequence[Utterance], hours: float, folder: Path) -> Path:
             seconds += utterance.duration_s
             if seconds >= 3600 * hours:
                 break
-    folder.mkdir(parents=True, exist_ok=True)
     write_manifest(folder / "train.jsonl", rows)
     write_manifest(folder / "dev.jsonl", utterances[:20])
+    for start in range(0, len(rows), CHAPTER_UTTERANCES):
+        lay_out(rows[start : start + CHAPTER_UTTERANCES], folder / "corpus" / "1" / str(start // CHAPTER_UTTERANCES))
     return folder / "train.jsonl"
+
+
+def lay_out(utterances: Sequence[Utterance], chapter: Path) -> None:
+    """A chapter as LibriSpeech has it, of links to the recordings."""
+    chapter.mkdir(parents=True, exist_ok=True)
+    for utterance in utterances:
+        link = chapter / f"{utterance.id}.wav"
+        link.unlink(missing_ok=True)
+        link.symlink_to(utterance.audio_path.resolve())
+    lines = "".join(f"{utterance.id} {utterance.text}\n" for utterance in utterances)
+    (chapter / f"1-{chapter.name}.trans.txt").write_text(lines, encoding="utf-8")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -26,9 +26,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     code = OK
-    for name, (recordings, problems) in read_an4(args.source, args.out, args.format).items():
+    for name, found in read_an4(args.source, args.format).items():
         with progress_bar(name, "file") as progress:
-            part = convert_part(name, recordings, problems, args.out, args.jobs, progress)
+            part = convert_part(name, found, args.out, args.jobs, progress)
         for problem in part.problems:
             complain(problem)
             code = FAILED

@@ -81,9 +81,8 @@ def _download(args: argparse.Namespace) -> int:
 
 
 def _convert(name: str, folder: Path, args: argparse.Namespace) -> int:
-    recordings, problems = read_subset(folder, args.out / name, args.format)
     with progress_bar(name, "file") as progress:
-        part = convert_part(name, recordings, problems, args.out, args.jobs, progress)
+        part = convert_part(name, read_subset(folder, name, args.format), args.out, args.jobs, progress)
     for problem in part.problems:
         complain(problem)
     print(f"{part.manifest}: {part.summary}")

@@ -11,27 +11,24 @@ import re
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from crnn_asr.corpus.convert import Recording, audio_by_stem, has_audio_suffix
 from crnn_asr.corpus.manifest import Problem
+from crnn_asr.corpus.recording import Found, Recording, audio_by_stem, has_audio_suffix
 from crnn_asr.errors import DataError
 
 DEV_SPEAKERS = slice(4, None, 9)  # of the sorted training speakers: two women and six men, 100 utterances
 
-Split = tuple[list[Recording], list[Problem]]
-
 _TRANSCRIPT = re.compile(r"(?P<words>.*\S)\s*\((?P<id>[^()\s]+)\)")
 
 
-def read_an4(source: Path, out: Path, audio_format: str = "wav") -> dict[str, Split]:
+def read_an4(source: Path, audio_format: str = "wav") -> dict[str, list[Found]]:
     """Pair the recordings and transcripts of each split: `train`, `dev`, and `test` where the source has it.
 
     Args:
         source: the folder that holds `etc` and `wav`, or the one above it where that is called `an4`.
-        out: the folder under which the converted recordings go.
-        audio_format: their suffix.
+        audio_format: suffix of the converted recordings.
 
     Returns:
-        For each split what can be converted and what cannot.
+        For each split what can be converted, and what cannot and why.
 
     Raises:
         DataError: not the AN4 layout.
@@ -47,12 +44,11 @@ def read_an4(source: Path, out: Path, audio_format: str = "wav") -> dict[str, Sp
     dev_speakers = sorted({fileid.parent.name for fileid in fileids})[DEV_SPEAKERS]
     dev = [fileid for fileid in fileids if fileid.parent.name in dev_speakers]
     train = [fileid for fileid in fileids if fileid.parent.name not in dev_speakers]
-    splits = {"train": _pair(root, train, texts, out, audio_format), "dev": _pair(root, dev, texts, out, audio_format)}
-    splits["train"][1].extend([*problems, *_unlisted(root, fileids)])
+    splits = {"train": _pair(root, train, texts, audio_format), "dev": _pair(root, dev, texts, audio_format)}
+    splits["train"] += [*problems, *_unlisted(root, fileids)]
     if (root / "etc" / "an4_test.fileids").is_file():
         fileids, texts, problems = _read_set(root, "an4_test")
-        splits["test"] = _pair(root, fileids, texts, out, audio_format)
-        splits["test"][1].extend([*problems, *_unlisted(root, fileids)])
+        splits["test"] = [*_pair(root, fileids, texts, audio_format), *problems, *_unlisted(root, fileids)]
     return splits
 
 
@@ -93,8 +89,8 @@ def _lines(path: Path) -> list[tuple[int, str]]:
     return [(number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()]
 
 
-def _pair(root: Path, fileids: Iterable[PurePosixPath], texts: dict[str, str], out: Path, audio_format: str) -> Split:
-    recordings, problems = [], []
+def _pair(root: Path, fileids: Iterable[PurePosixPath], texts: dict[str, str], audio_format: str) -> list[Found]:
+    found: list[Found] = []
     folders: dict[PurePosixPath, dict[str, Path]] = {}
     for fileid in fileids:
         if fileid.parent not in folders:
@@ -102,13 +98,13 @@ def _pair(root: Path, fileids: Iterable[PurePosixPath], texts: dict[str, str], o
             folders[fileid.parent] = audio_by_stem(folder) if folder.is_dir() else {}
         source = folders[fileid.parent].get(fileid.name)
         if source is None:
-            problems.append(Problem(f"{root / 'wav' / fileid}.sph", "listed, but there is no such recording"))
+            found.append(Problem(f"{root / 'wav' / fileid}.sph", "listed, but there is no such recording"))
         elif fileid.name not in texts:
-            problems.append(Problem(str(source), "has no transcript"))
+            found.append(Problem(str(source), "has no transcript"))
         else:
-            target = out / "wav" / f"{fileid}.{audio_format}"
-            recordings.append(Recording(source, target, texts[fileid.name], fileid.parent.name, fileid.name))
-    return recordings, problems
+            target = f"wav/{fileid}.{audio_format}"
+            found.append(Recording(str(source), target, texts[fileid.name], fileid.parent.name, fileid.name))
+    return found
 
 
 def _unlisted(root: Path, fileids: list[PurePosixPath]) -> list[Problem]:

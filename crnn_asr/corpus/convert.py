@@ -1,4 +1,4 @@
-"""What all importers share: recordings of any format become 16 kHz mono files and a manifest, in parallel, once.
+"""Recordings of any format, found by an importer, become 16 kHz mono files and a manifest, in parallel, once.
 
 A part of a corpus called NAME (a split, a subset) becomes, in the output folder:
 
@@ -9,35 +9,30 @@ A part of a corpus called NAME (a split, a subset) becomes, in the output folder
 
 import glob
 import json
-from collections.abc import Callable, Iterable, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from crnn_asr.audio.read import read_audio, write_audio
 from crnn_asr.console import describe
 from crnn_asr.corpus.manifest import Problem, Utterance, write_manifest
 from crnn_asr.corpus.parallel import map_in_processes
-from crnn_asr.corpus.record import Entry, read_record, record_line, stamp
+from crnn_asr.corpus.record import Entry, Record, stamp
+from crnn_asr.corpus.recording import Found, Recording, store, stored
 from crnn_asr.corpus.truncation import require_whole
 from crnn_asr.files import naming, write_text
 
 SAMPLE_RATE_HZ = 16_000
 AUDIO_FORMATS = ("wav", "flac")  # what a corpus can be converted to; both hold 16-bit PCM
-AUDIO_SUFFIXES = (".aif", ".aiff", ".au", ".caf", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".raw", ".sph", ".wav")
 CRASHED: Entry | str = "the process that converted it died; the file may be damaged, or memory ran out"
+WINDOW = 5_000  # recordings in memory at a time, some 4 MB; each window has worker processes of its own
 
 Progress = Callable[[int, int], None]  # (done, total)
-
-
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """A recording to convert: where it is, where it goes, what is said in it and by whom."""
-
-    source: Path
-    target: Path
-    text: str
-    speaker: str
-    id: str
 
 
 @dataclass(frozen=True)
@@ -46,36 +41,29 @@ class Part:
 
     name: str
     manifest: Path
-    utterances: tuple[Utterance, ...]
-    problems: tuple[Problem, ...]
+    num_utterances: int
+    hours: float
     num_converted: int
-
-    @property
-    def hours(self) -> float:
-        return sum(utterance.duration_s for utterance in self.utterances) / 3600
+    problems: tuple[Problem, ...]
 
     @property
     def summary(self) -> str:
         return (
-            f"{len(self.utterances)} utterances, {self.hours:.2f} h ({self.num_converted} converted now), "
+            f"{self.num_utterances} utterances, {self.hours:.2f} h ({self.num_converted} converted now), "
             f"{len(self.problems)} problems"
         )
 
 
 def convert_part(
-    name: str,
-    recordings: Sequence[Recording],
-    problems: Iterable[Problem],
-    out: Path,
-    jobs: int,
-    progress: Progress = lambda done, total: None,
+    name: str, found: Iterable[Found], out: Path, jobs: int, progress: Progress = lambda done, total: None
 ) -> Part:
     """Convert what is not done yet; write the manifest and the report of everything.
 
+    Memory hardly grows with the number of recordings: they wait in an unnamed file in `out`.
+
     Args:
         name: of the split or subset.
-        recordings: in the order of the manifest, with targets that all differ and lie under `out`.
-        problems: those met on the way here, for the report.
+        found: recordings in the order of the manifest, with targets that all differ, and problems met on the way.
         out: the output folder.
         jobs: number of processes.
         progress: called with the number of recordings done and of all.
@@ -84,88 +72,83 @@ def convert_part(
         OSError: `out` cannot be written to. A source that cannot be read is a `Problem` instead.
     """
     out.mkdir(parents=True, exist_ok=True)
-    lengths, reasons, num_converted = _convert(recordings, out, out / f"{name}.done", jobs, progress)
-    utterances = tuple(
-        Utterance(item.target, lengths[item.target] / SAMPLE_RATE_HZ, item.text, item.speaker, item.id)
-        for item in recordings
-        if item.target in lengths
-    )
-    unread = [Problem(str(item.source), reasons[item.target]) for item in recordings if item.target in reasons]
-    problems = [*problems, *unread]
     manifest = out / f"{name}.jsonl"
-    if utterances:
-        write_manifest(manifest, utterances)
-    else:
-        problems.append(Problem(str(manifest), "not written, because no utterance is left"))
-    part = Part(name, manifest, utterances, tuple(problems), num_converted)
+    with naming(out), TemporaryFile("w+", encoding="utf-8", dir=out) as file:
+        total, problems = store(found, file)
+        with naming(out / f"{name}.done"), closing(Record(out / f"{name}.done")) as record:
+            num_samples, unread = _convert(stored(file), total, out, record, jobs, progress)
+        problems += unread
+        num_utterances = total - len(unread)
+        if num_utterances:
+            write_manifest(manifest, _utterances(stored(file), num_samples, out))
+        else:
+            problems.append(Problem(str(manifest), "not written, because no utterance is left"))
+    hours = sum(num_samples) / SAMPLE_RATE_HZ / 3600
+    part = Part(name, manifest, num_utterances, hours, record.num_added, tuple(problems))
     _write_report(part, out / f"{name}.report.json")
     return part
 
 
 def _convert(
-    recordings: Sequence[Recording], out: Path, record: Path, jobs: int, progress: Progress
-) -> tuple[dict[Path, int], dict[Path, str], int]:
-    """Lengths in samples of all good targets, reasons of the bad ones, and how many were converted now."""
-    done = read_record(record)
-    lengths: dict[Path, int] = {}
-    for item in recordings:
-        entry = done.get(item.target.relative_to(out).as_posix())
-        if entry is not None and entry.is_current(item.source, item.target):
-            lengths[item.target] = entry.num_samples
-    waiting = [item for item in recordings if item.target not in lengths]
-    reasons: dict[Path, str] = {}
-    progress(len(lengths), len(recordings))
-    with naming(record), record.open("a", encoding="utf-8") as lines:
-        for item, result in zip(waiting, map_in_processes(_convert_one, waiting, jobs, crashed=CRASHED)):
+    recordings: Iterator[Recording], total: int, out: Path, record: Record, jobs: int, progress: Progress
+) -> tuple[Sequence[int], list[Problem]]:
+    """Samples of each target, 0 where there is none, and why there is none."""
+    num_samples = array("q")
+    problems: list[Problem] = []
+    while window := list(islice(recordings, WINDOW)):
+        done = [_num_samples_done(item, out, record) for item in window]
+        places = [place for place, samples in enumerate(done) if not samples]
+        waiting = [window[place] for place in places]
+        num_done = len(num_samples) + len(window) - len(waiting)
+        progress(num_done, total)
+        results = map_in_processes(partial(_convert_one, out), waiting, jobs, crashed=CRASHED)
+        for place, item, result in zip(places, waiting, results):
             if isinstance(result, Entry):
-                lengths[item.target] = result.num_samples
-                lines.write(record_line(item.target.relative_to(out).as_posix(), result))
-                lines.flush()
+                done[place] = result.num_samples
+                record.add(item.target, result)
             else:
-                reasons[item.target] = result
-            progress(len(lengths) + len(reasons), len(recordings))
-    return lengths, reasons, len(waiting) - len(reasons)
+                problems.append(Problem(item.source, result))
+            num_done += 1
+            progress(num_done, total)
+        num_samples.extend(done)
+    return num_samples, problems
 
 
-def _convert_one(item: Recording) -> Entry | str:
+def _num_samples_done(item: Recording, out: Path, record: Record) -> int:
+    """Samples of a target that is done and whole, else 0."""
+    entry = record.find(item.target)
+    return entry.num_samples if entry and entry.is_current(Path(item.source), out / item.target) else 0
+
+
+def _convert_one(out: Path, item: Recording) -> Entry | str:
     """Convert one file, in a worker; its record, or the reason why it cannot be used."""
+    source, target = Path(item.source), out / item.target
     try:
-        source = stamp(item.source)  # before reading, so that a change meanwhile shows
-        if item.target.exists() and item.target.samefile(item.source):
+        source_stamp = stamp(source)  # before reading, so that a change meanwhile shows
+        if target.exists() and target.samefile(source):
             return "would be written over by its own conversion; choose another output folder"
-        require_whole(item.source)
-        samples = read_audio(item.source, SAMPLE_RATE_HZ)
+        require_whole(source)
+        samples = read_audio(source, SAMPLE_RATE_HZ)
     except (OSError, ValueError) as error:
-        return describe(error).removeprefix(f"{item.source}: ")
-    for leftover in item.target.parent.glob(f".{glob.escape(item.target.name)}.*.partial{item.target.suffix}"):
+        return describe(error).removeprefix(f"{source}: ")
+    for leftover in target.parent.glob(f".{glob.escape(target.name)}.*.partial{target.suffix}"):
         leftover.unlink(missing_ok=True)  # of a killed run
-    write_audio(item.target, samples, SAMPLE_RATE_HZ)
-    return Entry(source, stamp(item.target), len(samples))
+    write_audio(target, samples, SAMPLE_RATE_HZ)
+    return Entry(source_stamp, stamp(target), len(samples))
+
+
+def _utterances(recordings: Iterable[Recording], num_samples: Iterable[int], out: Path) -> Iterator[Utterance]:
+    for item, samples in zip(recordings, num_samples):
+        if samples:
+            yield Utterance(out / item.target, samples / SAMPLE_RATE_HZ, item.text, item.speaker, item.id)
 
 
 def _write_report(part: Part, path: Path) -> None:
     report = {
         "part": part.name,
-        "utterances": len(part.utterances),
+        "utterances": part.num_utterances,
         "hours": round(part.hours, 4),
         "converted_now": part.num_converted,
         "problems": [asdict(problem) for problem in part.problems],
     }
     write_text(path, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
-
-
-def audio_by_stem(folder: Path) -> dict[str, Path]:
-    """The recording of each stem in a folder: of several, one with an audio suffix, the first by name.
-
-    Raises:
-        OSError: the folder is missing or cannot be read.
-    """
-    files = [path for path in folder.iterdir() if path.suffix != ".txt" and not path.name.startswith(".")]
-    best: dict[str, Path] = {}
-    for path in sorted(files, key=lambda path: (not has_audio_suffix(path), path.name)):
-        best.setdefault(path.stem, path)
-    return best
-
-
-def has_audio_suffix(path: Path) -> bool:
-    return path.suffix.lower() in AUDIO_SUFFIXES

@@ -4,10 +4,11 @@ SUBSET/SPEAKER/CHAPTER/SPEAKER-CHAPTER.trans.txt     19-198-0000 NORTHANGER ABBE
 SUBSET/SPEAKER/CHAPTER/19-198-0000.flac              found by its id, whatever the suffix
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from crnn_asr.corpus.convert import Recording, audio_by_stem, has_audio_suffix
 from crnn_asr.corpus.manifest import Problem
+from crnn_asr.corpus.recording import Found, Recording, audio_by_stem, has_audio_suffix
 
 
 def corpus_root(source: Path) -> Path:
@@ -30,36 +31,38 @@ def _is_subset(folder: Path) -> bool:
     return any(folder.glob("*/*/*.trans.txt"))
 
 
-def read_subset(folder: Path, out: Path, audio_format: str = "wav") -> tuple[list[Recording], list[Problem]]:
+def read_subset(folder: Path, name: str, audio_format: str = "wav") -> Iterator[Found]:
     """Pair the recordings and transcripts of a subset, chapter by chapter, sorted.
 
     Args:
         folder: of the subset.
-        out: the folder under which the converted recordings go, laid out alike.
+        name: of the folder in the output folder under which the converted recordings go, laid out alike.
         audio_format: their suffix.
+
+    Raises:
+        OSError: a folder cannot be read.
     """
-    recordings: list[Recording] = []
-    problems: list[Problem] = []
     for chapter in sorted(path for path in folder.glob("*/*") if path.is_dir()):
         speaker = chapter.parent.name
         audio = audio_by_stem(chapter)
-        texts = _read_transcripts(chapter, problems)
-        for name, (where, text) in texts.items():
-            if name in audio:
-                target = out / speaker / chapter.name / f"{name}.{audio_format}"
-                recordings.append(Recording(audio[name], target, text, speaker, name))
+        texts, problems = _read_transcripts(chapter)
+        yield from problems
+        for stem, (where, text) in texts.items():
+            if stem in audio:
+                target = f"{name}/{speaker}/{chapter.name}/{stem}.{audio_format}"
+                yield Recording(str(audio[stem]), target, text, speaker, stem)
             else:
-                problems.append(Problem(where, f"there is no recording {name} beside this transcript"))
-        for name, path in sorted(audio.items()):
-            named_alike = name.startswith(f"{speaker}-{chapter.name}-")
-            if name not in texts and (named_alike or has_audio_suffix(path)):
-                problems.append(Problem(str(path), "has no transcript"))
-    return recordings, problems
+                yield Problem(where, f"there is no recording {stem} beside this transcript")
+        for stem, path in sorted(audio.items()):
+            named_alike = stem.startswith(f"{speaker}-{chapter.name}-")
+            if stem not in texts and (named_alike or has_audio_suffix(path)):
+                yield Problem(str(path), "has no transcript")
 
 
-def _read_transcripts(chapter: Path, problems: list[Problem]) -> dict[str, tuple[str, str]]:
-    """Where each utterance is transcribed and its words, by id; adds to `problems`."""
+def _read_transcripts(chapter: Path) -> tuple[dict[str, tuple[str, str]], list[Problem]]:
+    """Where each utterance is transcribed and its words, by id, and what is wrong with the transcripts."""
     texts: dict[str, tuple[str, str]] = {}
+    problems = []
     for path in sorted(chapter.glob("*.trans.txt")):
         try:
             lines = path.read_text(encoding="utf-8-sig").split("\n")
@@ -75,4 +78,4 @@ def _read_transcripts(chapter: Path, problems: list[Problem]) -> dict[str, tuple
                 problems.append(Problem(where, f"{name} stands twice, the first line counts"))
             elif name:
                 texts[name] = (where, text.strip())
-    return texts
+    return texts, problems

@@ -34,21 +34,46 @@ def stamp(path: Path) -> Stamp:
     return [status.st_size, status.st_mtime_ns]
 
 
-def read_record(path: Path) -> dict[str, Entry]:
-    """The last entry of each target, by name; a line that a killed run left half written counts for nothing."""
-    entries: dict[str, Entry] = {}
-    if path.exists():
-        with path.open(encoding="utf-8", errors="replace", newline="\n") as lines:
-            for line in lines:
-                try:
-                    values: dict[str, Any] = json.loads(line)
-                    name = values.pop("target_file")
-                    entries[name] = Entry(**values)
-                except (ValueError, TypeError, KeyError, AttributeError):
-                    continue
-    return entries
+class Record:
+    """A record file, to look entries up in and to add to; in memory is only where each target's last entry stands.
+
+    A line that a killed run left half written counts for nothing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.num_added = 0
+        self._file = path.open("a+b")  # whatever is written goes to the end
+        self._places: dict[int, int] = {}  # by hash of the name, which takes less memory than the name
+        self._file.seek(0)
+        place = 0
+        for line in self._file:
+            if parsed := _parse(line):
+                self._places[hash(parsed[0])] = place
+            place += len(line)
+
+    def find(self, target_file: str) -> Entry | None:
+        """The last entry of a target that was there when the record was opened."""
+        place = self._places.get(hash(target_file))
+        if place is None:
+            return None
+        self._file.seek(place)
+        name, entry = _parse(self._file.readline()) or ("", None)
+        return entry if name == target_file else None
+
+    def add(self, target_file: str, entry: Entry) -> None:
+        # It begins with a line break, so that it stands apart from what a killed run left half written.
+        line = "\n" + json.dumps({"target_file": target_file, **asdict(entry)})
+        self._file.write(line.encode())
+        self._file.flush()
+        self.num_added += 1
+
+    def close(self) -> None:
+        self._file.close()
 
 
-def record_line(target_file: str, entry: Entry) -> str:
-    # It begins with a line break, so that it stands apart from what a killed run left half written.
-    return "\n" + json.dumps({"target_file": target_file, **asdict(entry)})
+def _parse(line: bytes) -> tuple[str, Entry] | None:
+    try:
+        values: dict[str, Any] = json.loads(line)
+        return str(values.pop("target_file")), Entry(**values)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
