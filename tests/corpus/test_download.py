@@ -14,6 +14,7 @@ import pytest
 from crnn_asr.corpus import download
 from crnn_asr.corpus.download import download_subset
 from crnn_asr.corpus.librispeech import find_subsets, read_subset
+from crnn_asr.corpus.recording import Recording
 from crnn_asr.errors import DataError
 
 
@@ -120,8 +121,8 @@ def test_a_subset_arrives_whole_and_is_found(published: Path, server: Server, tm
     assert contents(root / "dev-clean") == contents(published)
     assert sorted(path.name for path in root.iterdir()) == ["LICENSE.TXT", "dev-clean"]
     assert list(find_subsets(root)) == ["dev-clean"]
-    items, problems = read_subset(root / "dev-clean", tmp_path)
-    assert (len(items), problems) == (8, [])
+    found = list(read_subset(root / "dev-clean", "dev-clean"))
+    assert len(found) == 8 and all(isinstance(one, Recording) for one in found)
 
 
 def test_what_is_there_is_not_downloaded_again(published: Path, server: Server, tmp_path: Path) -> None:

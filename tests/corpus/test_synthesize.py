@@ -116,13 +116,13 @@ def test_one_language_gives_each_variant_once():
     assert [voice.language for voice in voices(DEV, ["az"])] == ["az"] * 4
 
 
-def test_the_librispeech_importer_reads_every_utterance(corpus: Path, tmp_path: Path):
+def test_the_librispeech_importer_reads_every_utterance(corpus: Path):
     subsets = find_subsets(corpus)
     assert set(subsets) == set(COUNTS)
     for name, folder in subsets.items():
-        recordings, problems = read_subset(folder, tmp_path)
-        assert not problems and len(recordings) == COUNTS[name]
-        for recording in recordings:
+        found = list(read_subset(folder, name))
+        assert len(found) == COUNTS[name]
+        for recording in found:
             info = soundfile.info(recording.source)
             assert (info.format, info.subtype, info.samplerate, info.channels) == ("FLAC", "PCM_16", 16_000, 1)
             assert 1 < info.duration < 6
