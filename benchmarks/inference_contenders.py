@@ -5,7 +5,7 @@ import io
 import logging
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crnn_asr.config import ModelConfig
-from crnn_asr.export.convert import ONNX_SCHEMES, SCHEMES, file_name
+from crnn_asr.export.convert import ONNX_SCHEMES, SCHEMES, convert, file_name
 from crnn_asr.inference.backends import OnnxRuntime, open_network
 from crnn_asr.native import load_tensorflow, without_native_lines
 
@@ -23,6 +23,39 @@ Array = NDArray[np.float32]
 Weights = dict[str, Array]
 Model = Callable[[Array], Array]  # features (T, F) → logits (T', V)
 Maker = Callable[[Path, Weights, ModelConfig, int], Model]  # of a folder, weights, sizes, threads
+
+
+def prepare(folder: Path, config: ModelConfig, inputs: Sequence[Array], names: Sequence[str]) -> int:
+    """Write what contenders start from: random weights, inputs, the logits of the first, and those files of ours.
+
+    Returns:
+        The number of parameters.
+    """
+    load_tensorflow()
+    from crnn_asr.export.calibrate import measure_ranges
+    from crnn_asr.export.graph import inference
+    from crnn_asr.export.modes import Float
+    from crnn_asr.training.model import CRNN
+
+    rng = np.random.default_rng(0)
+    weights = {name: _random(name, array.shape, rng) for name, array in CRNN(config).export_weights().items()}
+    np.savez(folder / "weights.npz", **weights)
+    np.savez(folder / "inputs.npz", *inputs)
+    np.save(folder / "logits.npy", inference(weights, config, Float())(inputs[0][None])[0])
+    schemes = [name for name in names if name in (*SCHEMES, *ONNX_SCHEMES)]
+    ranges = measure_ranges(weights, config, inputs)
+    for scheme, network in convert(weights, config, ranges, schemes, inputs).items():
+        (folder / file_name(scheme)).write_bytes(network)
+    return sum(array.size for array in weights.values())
+
+
+def _random(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+    """Weights that give activations of the size that trained ones do."""
+    if name.endswith(("kernel", "recurrent")):
+        inputs = np.prod(shape[-2:-1] if name.endswith("recurrent") else shape[:-1])
+        return (1.2 / np.sqrt(inputs) * rng.standard_normal(shape)).astype(np.float32)
+    low, high = (0.5, 1.5) if name.endswith(("gamma", "variance")) else (-0.3, 0.3)
+    return rng.uniform(low, high, shape).astype(np.float32)
 
 
 def ours(scheme: str, folder: Path, weights: Weights, config: ModelConfig, threads: int) -> Model:

@@ -2,7 +2,8 @@
 
 Each contender has a process of its own. A turn is one call that does not count, so that a change of length is not in
 it, and --calls that do; the numbers are medians over all turns. The last column is how far the logits are from those
-of the float network (relative root mean square), which shows that all compute the same.
+of the float network (relative root mean square): all compute the same, but random weights are rounded worse than
+trained ones.
 
 The peers need more than requirements.txt: pip install -r requirements-onnx.txt torch (a CPU build). Names:
   int8, dynamic, …       our files, as quantize.py writes them
@@ -27,13 +28,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from inference_contenders import CONTENDERS, missing_packages
+from inference_contenders import CONTENDERS, missing_packages, prepare
 
 from crnn_asr.config import PRESETS, FeatureConfig, ModelConfig, to_dict
 from crnn_asr.console import FAILED, OK, note, positive_float, positive_int, run
-from crnn_asr.export.convert import ONNX_SCHEMES, SCHEMES, convert, file_name
 from crnn_asr.files import write_text
-from crnn_asr.native import load_tensorflow
 
 SIX_MILLION = ModelConfig(projection_units=768, lstm_layers=3, lstm_units=256)  # 6.27 M parameters
 OURS, PEER = "int8", "ort-float"  # what times are compared with
@@ -63,30 +62,6 @@ def model_config(args: argparse.Namespace) -> ModelConfig:
     config = PRESETS[args.preset].model if args.preset else SIX_MILLION
     wanted = {name: getattr(args, name) for name in ("projection_units", "lstm_layers", "lstm_units")}
     return replace(config, **{name: value for name, value in wanted.items() if value})
-
-
-def prepare(folder: Path, config: ModelConfig, inputs: Sequence[np.ndarray], schemes: Sequence[str]) -> int:
-    """Write what contenders start from: random weights, inputs, the logits of the shortest, our files.
-
-    Returns:
-        The number of parameters.
-    """
-    load_tensorflow()
-    import tensorflow as tf
-
-    from crnn_asr.export.calibrate import measure_ranges
-    from crnn_asr.export.graph import inference
-    from crnn_asr.export.modes import Float
-    from crnn_asr.training.model import CRNN
-
-    tf.keras.utils.set_random_seed(0)
-    weights = CRNN(config).export_weights()
-    np.savez(folder / "weights.npz", **weights)
-    np.savez(folder / "inputs.npz", *inputs)
-    np.save(folder / "logits.npy", inference(weights, config, Float())(inputs[0][None])[0])
-    for scheme, network in convert(weights, config, measure_ranges(weights, config, inputs), schemes).items():
-        (folder / file_name(scheme)).write_bytes(network)
-    return sum(array.size for array in weights.values())
 
 
 def worker(name: str, folder: Path, config: ModelConfig, threads: int, calls: int, pipe: Connection) -> None:
@@ -181,8 +156,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     frames = [features.num_frames(round(seconds * features.sample_rate_hz)) for seconds in args.seconds]
     inputs = [rng.standard_normal((count, config.num_mels)).astype(np.float32) for count in frames]
     with tempfile.TemporaryDirectory(prefix="crnn_asr_") as scratch:
-        schemes = [name for name in names if name in (*SCHEMES, *ONNX_SCHEMES)]
-        parameters = prepare(Path(scratch), config, inputs, schemes)
+        parameters = prepare(Path(scratch), config, inputs, names)
         results = measure(args, Path(scratch), config, names)
     print(
         f"{len(config.conv_filters)} convolutions, {config.lstm_layers} × BiLSTM-{config.lstm_units}, "
