@@ -21,7 +21,7 @@ from typing import NoReturn
 
 from crnn_asr.errors import ModelError
 from crnn_asr.files import replacing
-from crnn_asr.language.ngram import NgramModel, Table
+from crnn_asr.language.ngram import UNKNOWN, NgramModel, Table
 
 MAX_ORDER = 10
 _SPACES = re.compile("[ \t]+")  # no others: words may hold any
@@ -95,7 +95,7 @@ class _Reader:
                 self._fail(f"a log10 probability, {n} words, and at most a log10 back-off weight")
             if probability > 0:
                 self._fail("a log10 probability of at most 0")
-            ngram = tuple(words)
+            ngram = tuple(UNKNOWN if word == "<UNK>" else word for word in words)  # KenLM reads both
             if ngram in table:
                 self._fail("each n-gram once")
             if n > 1 and not all((word,) in lower[0] for word in ngram):
