@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax
 
 from crnn_asr.language.words import WordScores
+from crnn_asr.text.align import align
 from crnn_asr.text.alphabet import Alphabet
+from crnn_asr.text.decode import Symbol
 
 TOKEN_MIN_LOGP = -5.0
 BEAM_PRUNE_LOGP = -10.0
@@ -31,15 +33,22 @@ class BeamDecoder:
         # not build_ctcdecoder, which takes some symbols for others: | for a space, _ for the blank
         self._search = BeamSearchDecoderCTC(Labels([*alphabet.symbols, ""], is_bpe=False), words)
         weakref.finalize(self, self._search.cleanup)  # it keeps `words` in a table of the class
-        self._width, self._words = width, words
+        self._alphabet, self._width, self._words = alphabet, width, words
 
-    def __call__(self, logits):
-        log_probs = log_softmax(logits.astype(np.float64), axis=-1)  # it would take logits that sum to 1 for probabilities
-        text, _, spans, _, _ = self._search.decode_beams(
+    def __call__(self, logits: NDArray[np.float32]) -> list[Symbol]:
+        """Decode the logits (or log-probabilities) of one utterance, shape (T, V), blank last."""
+        if not len(logits):
+            return []
+        # not as they are: logits whose frames happen to sum to 1 would be taken for probabilities
+        log_probs = log_softmax(logits.astype(np.float64), axis=-1)
+        best, *_ = self._search.decode_beams(
             log_probs,
             beam_width=self._width,
             beam_prune_logp=BEAM_PRUNE_LOGP,
             token_min_logp=TOKEN_MIN_LOGP,
             prune_history=True,
-        )[0]
-        return spans
+        )
+        # where no word of a closed vocabulary goes on, the search follows one that is outside
+        words = [word for word in best[0].split() if self._words is None or self._words.allows(word)]
+        # not its own times, which are those of the worst of the paths that it merged
+        return align(log_probs, " ".join(words), self._alphabet)
