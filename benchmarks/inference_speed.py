@@ -30,9 +30,11 @@ from typing import Any
 import numpy as np
 from inference_contenders import CONTENDERS, missing_packages, prepare
 
-from crnn_asr.config import PRESETS, FeatureConfig, ModelConfig, to_dict
+from crnn_asr.config import FeatureConfig, ModelConfig
 from crnn_asr.console import FAILED, OK, note, positive_float, positive_int, run
 from crnn_asr.files import write_text
+from crnn_asr.presets import PRESETS
+from crnn_asr.strict_json import to_dict
 
 SIX_MILLION = ModelConfig(projection_units=768, lstm_layers=3, lstm_units=256)  # 6.27 M parameters
 OURS, PEER = "int8", "ort-float"  # what times are compared with

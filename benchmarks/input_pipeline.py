@@ -20,10 +20,11 @@ from crnn_asr.audio.augment import Augmenter
 from crnn_asr.audio.features import compute_features
 from crnn_asr.audio.read import read_audio, write_audio
 from crnn_asr.audio.spec_augment import spec_augment
-from crnn_asr.config import PRESETS, AugmentConfig, RunConfig
+from crnn_asr.config import AugmentConfig, RunConfig
 from crnn_asr.console import OK, positive_float, positive_int, run
 from crnn_asr.corpus.manifest import Utterance, read_manifest, write_manifest
 from crnn_asr.native import load_tensorflow
+from crnn_asr.presets import PRESETS
 
 Stage = Callable[[], float]  # does a piece of work and returns how many seconds of audio it was
 

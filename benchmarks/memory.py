@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from crnn_asr.audio.read import read_audio, write_audio
-from crnn_asr.config import PRESETS
 from crnn_asr.console import FAILED, OK, positive_float, positive_int, run
 from crnn_asr.corpus.convert import convert_part
 from crnn_asr.corpus.librispeech import read_subset
 from crnn_asr.corpus.manifest import Utterance, read_manifest, write_manifest
+from crnn_asr.presets import PRESETS
 
 JOBS = 2
 CHAPTER_UTTERANCES = 50

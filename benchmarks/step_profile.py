@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from crnn_asr.config import PRESETS
 from crnn_asr.console import OK, positive_float, positive_int, run
 from crnn_asr.native import load_tensorflow
+from crnn_asr.presets import PRESETS
 
 PARTS = {  # operations as the profile names them, oneDNN's prefixes taken off
     "matrix products": ("MatMul", "FusedMatMul", "BatchMatMulV2"),

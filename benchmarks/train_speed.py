@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from crnn_asr.config import PRESETS, ModelConfig
+from crnn_asr.config import ModelConfig
 from crnn_asr.console import OK, positive_float, positive_int, run
 from crnn_asr.corpus.manifest import read_manifest
+from crnn_asr.presets import PRESETS
 
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # features, lengths, labels, label lengths
 Step = Callable[..., float]  # one training step on the arrays of a batch, which returns its loss

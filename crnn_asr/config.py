@@ -1,26 +1,16 @@
-"""What a run is made of: frozen dataclasses that check themselves, presets, and a strict JSON round trip.
+"""What a run is made of: frozen dataclasses that check themselves.
 
 Shape legend, used everywhere: B batch, T frames, F mel bins, U label length, V alphabet size with blank.
 """
 
 import dataclasses
-import json
 import math
-import types
-import typing
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from crnn_asr.errors import ModelError
+from crnn_asr.errors import require
 
-Config = TypeVar("Config")
 Range = tuple[float, float]
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ModelError(message)
 
 
 def _require_finite(config: Any) -> None:
@@ -28,15 +18,15 @@ def _require_finite(config: Any) -> None:
         value = getattr(config, item.name)
         numbers = value if isinstance(value, tuple) else (value,)
         good = all(math.isfinite(number) for number in numbers if isinstance(number, float))
-        _require(good, f"{item.name} must be finite, got {value}")
+        require(good, f"{item.name} must be finite, got {value}")
 
 
 def _require_range(name: str, value: Range, low: float = float("-inf")) -> None:
-    _require(low <= value[0] <= value[1], f"{name} must be a range (low, high) with {low} <= low <= high, got {value}")
+    require(low <= value[0] <= value[1], f"{name} must be a range (low, high) with {low} <= low <= high, got {value}")
 
 
 def _require_probability(name: str, value: float) -> None:
-    _require(0.0 <= value <= 1.0, f"{name} must be a probability from 0 to 1, got {value}")
+    require(0.0 <= value <= 1.0, f"{name} must be a probability from 0 to 1, got {value}")
 
 
 @dataclass(frozen=True)
@@ -54,17 +44,17 @@ class FeatureConfig:
 
     def __post_init__(self) -> None:
         _require_finite(self)
-        _require(self.hop_samples >= 1, f"hop_ms must be at least one sample, got {self.hop_ms} ms")
-        _require(
+        require(self.hop_samples >= 1, f"hop_ms must be at least one sample, got {self.hop_ms} ms")
+        require(
             self.hop_samples <= self.window_samples <= self.fft_size,
             f"need hop <= window <= FFT, got {self.hop_samples}, {self.window_samples} and {self.fft_size} samples",
         )
-        _require(
+        require(
             0 <= self.low_hz < self.high_hz <= self.sample_rate_hz / 2,
             f"mel bands must lie between 0 and {self.sample_rate_hz / 2} Hz, got {self.low_hz} to {self.high_hz}",
         )
-        _require(self.num_mels >= 1, f"num_mels must be at least 1, got {self.num_mels}")
-        _require(self.log_floor > 0, f"log_floor must be positive, got {self.log_floor}")
+        require(self.num_mels >= 1, f"num_mels must be at least 1, got {self.num_mels}")
+        require(self.log_floor > 0, f"log_floor must be positive, got {self.log_floor}")
 
     @property
     def window_samples(self) -> int:
@@ -97,16 +87,16 @@ class ModelConfig:
     num_symbols: int = 29
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             len(self.conv_filters) == len(self.conv_strides) >= 1,
             f"need one stride per convolution, got {len(self.conv_filters)} filters, {len(self.conv_strides)} strides",
         )
         sizes = (self.num_mels, *self.conv_filters, self.projection_units, self.lstm_layers, self.lstm_units)
-        _require(min(sizes) >= 1, f"every size must be at least 1, got {sizes}")
+        require(min(sizes) >= 1, f"every size must be at least 1, got {sizes}")
         strides = [stride for pair in self.conv_strides for stride in pair]
-        _require(all(stride in (1, 2, 3) for stride in strides), f"strides must be 1, 2 or 3, got {self.conv_strides}")
-        _require(0 <= self.dropout < 1, f"dropout must be from 0 to below 1, got {self.dropout}")
-        _require(self.num_symbols >= 2, f"need a symbol and a blank, got num_symbols={self.num_symbols}")
+        require(all(stride in (1, 2, 3) for stride in strides), f"strides must be 1, 2 or 3, got {self.conv_strides}")
+        require(0 <= self.dropout < 1, f"dropout must be from 0 to below 1, got {self.dropout}")
+        require(self.num_symbols >= 2, f"need a symbol and a blank, got num_symbols={self.num_symbols}")
 
     @property
     def time_reduction(self) -> int:
@@ -139,9 +129,9 @@ class TextConfig:
     language: str = "en"
 
     def __post_init__(self) -> None:
-        _require(self.casing in ("lower", "upper", "keep"), f"casing must be lower, upper or keep, got {self.casing!r}")
+        require(self.casing in ("lower", "upper", "keep"), f"casing must be lower, upper or keep, got {self.casing!r}")
         code = self.language.isalpha() and self.language.islower() and len(self.language) in (2, 3)
-        _require(code, f"language must be a lower-case code such as en or az, got {self.language!r}")
+        require(code, f"language must be a lower-case code such as en or az, got {self.language!r}")
 
 
 @dataclass(frozen=True)
@@ -185,7 +175,7 @@ class SpecAugmentConfig:
 
     def __post_init__(self) -> None:
         counts = (self.num_frequency_masks, self.max_frequency_bins, self.num_time_masks, self.max_time_frames)
-        _require(min(counts) >= 0, f"counts of masks and their sizes must not be negative, got {counts}")
+        require(min(counts) >= 0, f"counts of masks and their sizes must not be negative, got {counts}")
         _require_probability("max_time_share", self.max_time_share)
 
 
@@ -213,19 +203,19 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         _require_finite(self)
-        _require(self.epochs >= 1, f"epochs must be at least 1, got {self.epochs}")
-        _require(self.batch_frames >= 1, f"batch_frames must be at least 1, got {self.batch_frames}")
-        _require(
+        require(self.epochs >= 1, f"epochs must be at least 1, got {self.epochs}")
+        require(self.batch_frames >= 1, f"batch_frames must be at least 1, got {self.batch_frames}")
+        require(
             self.max_batch_utterances >= 1, f"max_batch_utterances must be at least 1, got {self.max_batch_utterances}"
         )
-        _require(self.accumulate_batches >= 1, f"accumulate_batches must be at least 1, got {self.accumulate_batches}")
-        _require(self.learning_rate > 0, f"learning_rate must be positive, got {self.learning_rate}")
-        _require(self.schedule in ("cosine", "plateau"), f"schedule must be cosine or plateau, got {self.schedule!r}")
-        _require(
+        require(self.accumulate_batches >= 1, f"accumulate_batches must be at least 1, got {self.accumulate_batches}")
+        require(self.learning_rate > 0, f"learning_rate must be positive, got {self.learning_rate}")
+        require(self.schedule in ("cosine", "plateau"), f"schedule must be cosine or plateau, got {self.schedule!r}")
+        require(
             self.precision in ("auto", "float32", "bfloat16"),
             f"precision must be auto, float32 or bfloat16, got {self.precision!r}",
         )
-        _require(self.clip_norm > 0, f"clip_norm must be positive, got {self.clip_norm}")
+        require(self.clip_norm > 0, f"clip_norm must be positive, got {self.clip_norm}")
         for name in (
             "warmup_steps",
             "average_steps",
@@ -234,8 +224,8 @@ class TrainingConfig:
             "checkpoint_every_s",
             "seed",
         ):
-            _require(getattr(self, name) >= 0, f"{name} must not be negative, got {getattr(self, name)}")
-        _require(self.plateau_patience >= 1, f"plateau_patience must be at least 1, got {self.plateau_patience}")
+            require(getattr(self, name) >= 0, f"{name} must not be negative, got {getattr(self, name)}")
+        require(self.plateau_patience >= 1, f"plateau_patience must be at least 1, got {self.plateau_patience}")
         _require_range("duration", (self.min_duration_s, self.max_duration_s), 0.0)
 
 
@@ -267,104 +257,3 @@ class RunConfig:
         """The same run on the recordings as they are: every probability and every mask off."""
         no_masks = SpecAugmentConfig(num_frequency_masks=0, num_time_masks=0)
         return dataclasses.replace(self.without_waveform_augmentation(), spec_augment=no_masks)
-
-
-_FOUR_STRIDES = ((2, 2), (1, 1), (2, 2), (1, 1))
-
-PRESETS: dict[str, RunConfig] = {
-    "tiny": RunConfig(
-        preset="tiny",
-        model=ModelConfig(conv_filters=(16, 24), projection_units=96, lstm_layers=2, lstm_units=96, dropout=0.15),
-        # A small network on an hour of speech: mild augmentation, but for speed, which makes new voices.
-        augment=AugmentConfig(
-            noise_probability=0.1,
-            reverb_probability=0.1,
-            stretch_probability=0.0,
-            speed_probability=0.6,
-            speed_rate=(0.85, 1.12),
-            band_stop_probability=0.05,
-            gain_probability=0.1,
-        ),
-        spec_augment=SpecAugmentConfig(
-            num_frequency_masks=1, max_frequency_bins=15, num_time_masks=1, max_time_frames=15
-        ),
-        training=TrainingConfig(epochs=28, max_batch_utterances=20, learning_rate=4e-3, warmup_steps=100),
-    ),
-    "an4": RunConfig(
-        preset="an4",
-        augment=AugmentConfig(speed_probability=0.6),
-        training=TrainingConfig(epochs=70, batch_frames=6_000, max_batch_utterances=16),
-    ),
-    "base": RunConfig(
-        preset="base",
-        model=ModelConfig(
-            conv_filters=(32, 32, 64, 64),
-            conv_strides=_FOUR_STRIDES,
-            projection_units=288,
-            lstm_layers=4,
-            lstm_units=288,
-        ),
-        training=TrainingConfig(epochs=60, batch_frames=16_000, learning_rate=1e-3, warmup_steps=1_000),
-    ),
-    "librispeech": RunConfig(
-        preset="librispeech",
-        model=ModelConfig(
-            conv_filters=(32, 32, 64, 64),
-            conv_strides=_FOUR_STRIDES,
-            projection_units=384,
-            lstm_layers=5,
-            lstm_units=384,
-        ),
-        training=TrainingConfig(epochs=40, batch_frames=32_000, learning_rate=8e-4, warmup_steps=4_000),
-    ),
-}
-
-
-def to_dict(config: Any) -> dict[str, Any]:
-    """A config dataclass as plain JSON types."""
-    return typing.cast(dict[str, Any], json.loads(json.dumps(dataclasses.asdict(config))))
-
-
-def from_dict(cls: type[Config], values: Any, where: str = "config") -> Config:
-    """The config that `to_dict` was given.
-
-    Raises:
-        ModelError: an unknown or missing key, or a value of another type; the message names the key.
-    """
-    _require(isinstance(values, dict), f"{where}: expected an object, got {type(values).__name__}")
-    hints = typing.get_type_hints(cls)
-    unknown, missing = sorted(set(values) - set(hints)), sorted(set(hints) - set(values))
-    _require(not unknown, f"{where}: unknown key {', '.join(unknown)}; it was written by another version")
-    _require(not missing, f"{where}: missing key {', '.join(missing)}; it was written by another version")
-    return cls(**{name: _from_json(hint, values[name], f"{where}.{name}") for name, hint in hints.items()})
-
-
-def _from_json(hint: Any, value: Any, where: str) -> Any:
-    if dataclasses.is_dataclass(hint):
-        return from_dict(typing.cast(type, hint), value, where)
-    if typing.get_origin(hint) is dict:  # any JSON object, as it is
-        hint = dict
-    if isinstance(hint, types.GenericAlias):  # tuple[x, ...] or tuple[x, y]
-        kinds = typing.get_args(hint)
-        _require(isinstance(value, list), f"{where}: expected a list, got {value!r}")
-        if kinds[-1] is Ellipsis:
-            kinds = (kinds[0],) * len(value)
-        _require(len(kinds) == len(value), f"{where}: expected {len(kinds)} values, got {value!r}")
-        return tuple(_from_json(kind, item, where) for kind, item in zip(kinds, value))
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        _require(abs(value) < 2**63, f"{where}: expected a number of ordinary size, got {str(value)[:20]}…")
-        return float(value)
-    _require(type(value) is hint, f"{where}: expected {hint.__name__}, got {value!r}")
-    return value
-
-
-def save_config(config: Any, path: Path) -> None:
-    path.write_text(json.dumps(to_dict(config), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def load_config(cls: type[Config], path: Path) -> Config:
-    """Read a config file; every error names the file."""
-    try:
-        return from_dict(cls, json.loads(path.read_text(encoding="utf-8")), str(path))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise ModelError(f"{path} is not a JSON configuration: {error}") from error

@@ -11,3 +11,9 @@ class DataError(ValueError):
 
 class ModelError(ValueError):
     """A model file, checkpoint or configuration that is damaged, foreign or does not fit."""
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise a `ModelError` of this message where a configuration does not hold what it must."""
+    if not condition:
+        raise ModelError(message)

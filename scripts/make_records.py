@@ -5,10 +5,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from crnn_asr.config import PRESETS
 from crnn_asr.console import FAILED, OK, complain, positive_int, progress_bar, run
 from crnn_asr.corpus.manifest import Utterance, read_manifest
 from crnn_asr.native import load_tensorflow, single_threaded_blas
+from crnn_asr.presets import PRESETS
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from crnn_asr.config import PRESETS, RunConfig, save_config
+from crnn_asr.config import RunConfig
 from crnn_asr.console import (
     FAILED,
     OK,
@@ -23,6 +23,8 @@ from crnn_asr.console import (
     share,
 )
 from crnn_asr.native import load_tensorflow, single_threaded_blas
+from crnn_asr.presets import PRESETS
+from crnn_asr.strict_json import save_config
 
 DEFAULT_DATA = Path("data/librispeech")
 AUTO = "auto"

@@ -1,29 +1,23 @@
-"""Configurations: what they refuse, what they compute, and the strict way to JSON and back."""
+"""Configurations: what they refuse, and what they compute."""
 
 import dataclasses
-import json
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from crnn_asr.config import (
-    PRESETS,
     AugmentConfig,
     FeatureConfig,
     ModelConfig,
-    RunConfig,
     SpecAugmentConfig,
     TextConfig,
     TrainingConfig,
-    from_dict,
-    load_config,
-    save_config,
-    to_dict,
 )
 from crnn_asr.errors import ModelError
+from crnn_asr.presets import PRESETS
+from crnn_asr.strict_json import to_dict
 
 INVALID: list[tuple[type, dict[str, Any], str]] = [
     (FeatureConfig, {"hop_ms": 0.0}, "hop_ms"),
@@ -133,84 +127,3 @@ def test_a_run_without_augmentation_keeps_everything_else() -> None:
     assert {value for name, value in to_dict(plain.augment).items() if name.endswith("_probability")} == {0.0}
     assert (plain.spec_augment.num_frequency_masks, plain.spec_augment.num_time_masks) == (0, 0)
     assert dataclasses.replace(plain, augment=run.augment, spec_augment=run.spec_augment) == run
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_presets_survive_json_and_agree_with_themselves(name: str, tmp_path: Path) -> None:
-    run = dataclasses.replace(PRESETS[name], alphabet=tuple("abcə ışğ"), train_manifests=("a.jsonl", "ö.jsonl"))
-    path = tmp_path / "config.json"
-    save_config(run, path)
-    assert load_config(RunConfig, path) == run
-    assert "ə" in path.read_text(encoding="utf-8")
-    assert (run.preset, run.model.num_mels) == (name, run.features.num_mels)
-
-
-def test_an_integer_is_a_good_float_in_json() -> None:
-    values = to_dict(TrainingConfig()) | {"clip_norm": 1}
-    assert from_dict(TrainingConfig, values) == TrainingConfig()
-
-
-def nested(path: str, value: Any) -> dict[str, Any]:
-    values = to_dict(RunConfig())
-    *folders, name = path.split(".")
-    inner = values
-    for folder in folders:
-        inner = inner[folder]
-    inner[name] = value
-    return values
-
-
-@pytest.mark.parametrize(
-    ("path", "value", "message"),
-    [
-        ("training.epochs", 1.5, "config.training.epochs: expected int, got 1.5"),
-        ("training.epochs", "60", "config.training.epochs: expected int"),
-        ("training.epochs", True, "config.training.epochs: expected int, got True"),
-        ("training.clip_norm", False, "config.training.clip_norm: expected float, got False"),
-        ("training.clip_norm", None, "config.training.clip_norm: expected float, got None"),
-        ("training.clip_norm", 10**400, "config.training.clip_norm: expected a number of ordinary size"),
-        ("training.clip_norm", -1, "clip_norm must be positive"),
-        ("text.casing", 3, "config.text.casing: expected str"),
-        ("augment.gain_db", [1.0], "config.augment.gain_db: expected 2 values"),
-        ("augment.gain_db", [1.0, 2.0, 3.0], "config.augment.gain_db: expected 2 values"),
-        ("augment.gain_db", "12", "config.augment.gain_db: expected a list"),
-        ("model.conv_strides", [[2, 2], [2]], "config.model.conv_strides: expected 2 values"),
-        ("model.conv_filters", [32.0, 64.0], "config.model.conv_filters: expected int"),
-        ("alphabet", "abc", "config.alphabet: expected a list"),
-        ("alphabet", [1], "config.alphabet: expected str"),
-        ("model", [], "config.model: expected an object, got list"),
-        ("model.extra", 1, "config.model: unknown key extra"),
-        ("extra", 1, "config: unknown key extra"),
-    ],
-)
-def test_json_of_another_shape_is_refused_and_the_key_named(path: str, value: Any, message: str) -> None:
-    with pytest.raises(ModelError, match=message):
-        from_dict(RunConfig, nested(path, value))
-
-
-def test_every_missing_key_is_named() -> None:
-    for item in dataclasses.fields(RunConfig):
-        values = to_dict(RunConfig())
-        del values[item.name]
-        with pytest.raises(ModelError, match=f"missing key {item.name}"):
-            from_dict(RunConfig, values)
-
-
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b'{"learning_rate": NaN}', b"null"])
-def test_a_file_that_is_no_configuration_is_named(content: bytes, tmp_path: Path) -> None:
-    path = tmp_path / "config.json"
-    path.write_bytes(content)
-    with pytest.raises(ModelError, match=r"config\.json"):
-        load_config(TrainingConfig, path)
-
-
-def test_not_a_number_in_a_file_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "config.json"
-    path.write_text(json.dumps(to_dict(TrainingConfig()) | {"weight_decay": math.nan}))
-    with pytest.raises(ModelError, match="weight_decay must be finite"):
-        load_config(TrainingConfig, path)
-
-
-def test_a_missing_file_stays_an_error_of_the_operating_system(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        load_config(RunConfig, tmp_path / "config.json")

@@ -37,7 +37,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "test-synthetic.jsonl",
         "train-synthetic.jsonl",
     ]
-    succeed(cwd, "train", "--preset", "tiny", "--epochs", "3")
+    succeed(cwd, "train", "--preset", "tiny", "--epochs", "3", "--batch-seconds", "8", "--learning-rate", "0.002")
     succeed(cwd, "quantize", "--max-wer-increase", "100", "--samples", "10")
     return cwd
 

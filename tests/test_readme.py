@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from crnn_asr.config import PRESETS
+from crnn_asr.presets import PRESETS
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

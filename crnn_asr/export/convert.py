@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from crnn_asr.config import ModelConfig, from_dict, to_dict
+from crnn_asr.config import ModelConfig
 from crnn_asr.errors import ModelError
 from crnn_asr.export import onnx_file
+from crnn_asr.strict_json import from_dict, to_dict
 
 SCHEMES = ("int8", "integer", "dynamic", "float16", "float32")
 ONNX_SCHEMES = ("onnx", "onnx-int8")

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crnn_asr.config import RunConfig, to_dict
+from crnn_asr.config import RunConfig
 from crnn_asr.inference.flatbuffer import Constant
 from crnn_asr.inference.inspection import Inspection, Layer, layers, macs_per_second
+from crnn_asr.strict_json import to_dict
 from crnn_asr.training.checkpoint import read_checkpoint
 from crnn_asr.training.keras_file import load_keras
 from crnn_asr.training.run import RunDirectory, load_run

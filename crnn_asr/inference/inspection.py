@@ -7,9 +7,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from crnn_asr.config import FeatureConfig, ModelConfig, to_dict
+from crnn_asr.config import FeatureConfig, ModelConfig
 from crnn_asr.inference import model_file
 from crnn_asr.inference.flatbuffer import Constant, Operation, operations
+from crnn_asr.strict_json import to_dict
 
 CONVOLUTION, DENSE, LSTM = "CONV_2D", "FULLY_CONNECTED", "UNIDIRECTIONAL_SEQUENCE_LSTM"
 _ELEMENTWISE = ("ADD", "MUL")

@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crnn_asr.config import FeatureConfig, ModelConfig, TextConfig, from_dict, to_dict
+from crnn_asr.config import FeatureConfig, ModelConfig, TextConfig
 from crnn_asr.errors import ModelError
 from crnn_asr.files import replacing
 from crnn_asr.inference import onnx_entry
+from crnn_asr.strict_json import from_dict, to_dict
 
 FORMAT, FORMAT_VERSION, MEMBER = "crnn_asr", 2, "crnn_asr.json"
 DIGEST_BYTES = 64  # in hexadecimal

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crnn_asr.config import from_dict, to_dict
 from crnn_asr.errors import ModelError
 from crnn_asr.files import replacing
+from crnn_asr.strict_json import from_dict, to_dict
 
 
 @dataclass

@@ -12,9 +12,10 @@ import numpy as np
 from keras import layers, ops
 from numpy.typing import NDArray
 
-from crnn_asr.config import ModelConfig, RunConfig, from_dict, to_dict
+from crnn_asr.config import ModelConfig, RunConfig
 from crnn_asr.errors import ModelError
 from crnn_asr.files import replacing
+from crnn_asr.strict_json import from_dict, to_dict
 from crnn_asr.training.model import EPSILON
 
 MEMBER = "crnn_asr.json"

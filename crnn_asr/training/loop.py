@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from crnn_asr.config import RunConfig, to_dict
+from crnn_asr.config import RunConfig
 from crnn_asr.errors import DataError
 from crnn_asr.files import write_text
+from crnn_asr.strict_json import to_dict
 from crnn_asr.text.alphabet import Alphabet
 from crnn_asr.text.decode import greedy_batch
 from crnn_asr.text.metrics import Scores, score

@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crnn_asr.config import FeatureConfig, from_dict, to_dict
+from crnn_asr.config import FeatureConfig
 from crnn_asr.corpus.manifest import Problem, Utterance, read_manifest
 from crnn_asr.errors import DataError, ModelError
 from crnn_asr.files import replacing, write_text
+from crnn_asr.strict_json import from_dict, to_dict
 
 FORMAT_VERSION = 1
 STORED = np.dtype("<f2")  # normalised features are within ±√T, and half precision is far below what noise does to them

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crnn_asr.config import RunConfig, load_config
+from crnn_asr.config import RunConfig
 from crnn_asr.corpus.manifest import Problem
 from crnn_asr.errors import ModelError
 from crnn_asr.files import write_text
+from crnn_asr.strict_json import load_config
 
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "librosa", "soundfile", "soxr")
 

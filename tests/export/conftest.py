@@ -13,10 +13,12 @@ import soundfile
 from crnn_oracle import Weights, random_weights
 
 from crnn_asr.audio.features import mel_triangles
-from crnn_asr.config import PRESETS, FeatureConfig, ModelConfig, save_config
+from crnn_asr.config import FeatureConfig, ModelConfig
 from crnn_asr.export.calibrate import measure_ranges
 from crnn_asr.export.convert import convert
 from crnn_asr.export.modes import Ranges
+from crnn_asr.presets import PRESETS
+from crnn_asr.strict_json import save_config
 
 AN4 = PRESETS["an4"].model
 PITCHES_HZ = {" ": 500.0, "a": 1_000.0, "b": 2_000.0, "c": 4_000.0}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from crnn_oracle import Weights, random_weights, reference_logits
 
-from crnn_asr.config import PRESETS, FeatureConfig, ModelConfig, TextConfig
+from crnn_asr.config import FeatureConfig, ModelConfig, TextConfig
 from crnn_asr.errors import ModelError
 from crnn_asr.export import convert as convert_module
 from crnn_asr.export import graph
@@ -19,6 +19,7 @@ from crnn_asr.export.modes import Float, Int8
 from crnn_asr.inference import model_file
 from crnn_asr.inference.model_file import Metadata
 from crnn_asr.inference.recognizer import Recognizer
+from crnn_asr.presets import PRESETS
 from crnn_asr.text.alphabet import ENGLISH
 
 AN4 = PRESETS["an4"].model

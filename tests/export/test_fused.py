@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from crnn_oracle import Weights, random_weights, reference_logits
 
-from crnn_asr.config import PRESETS, FeatureConfig, ModelConfig, TextConfig
+from crnn_asr.config import FeatureConfig, ModelConfig, TextConfig
 from crnn_asr.errors import ModelError
 from crnn_asr.export import flatbuffer, graph
 from crnn_asr.export.convert import _flatbuffer, convert
@@ -18,6 +18,7 @@ from crnn_asr.inference import model_file
 from crnn_asr.inference.flatbuffer import encodings, operations
 from crnn_asr.inference.model_file import Encoding, Metadata
 from crnn_asr.inference.recognizer import Recognizer
+from crnn_asr.presets import PRESETS
 from crnn_asr.text.alphabet import ENGLISH
 
 TINY = PRESETS["tiny"].model

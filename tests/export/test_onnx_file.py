@@ -11,10 +11,11 @@ import pytest
 from crnn_oracle import Weights, random_weights, reference_logits
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
-from crnn_asr.config import PRESETS, ModelConfig
+from crnn_asr.config import ModelConfig
 from crnn_asr.errors import ModelError
 from crnn_asr.export.convert import SCHEMES, convert, file_name
 from crnn_asr.export.onnx_file import build
+from crnn_asr.presets import PRESETS
 from crnn_asr.training.run import RunDirectory
 
 AN4 = PRESETS["an4"].model

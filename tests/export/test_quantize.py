@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from crnn_asr.config import RunConfig, load_config, save_config
+from crnn_asr.config import RunConfig
 from crnn_asr.errors import DataError, ModelError
 from crnn_asr.export import measure as measure_module
 from crnn_asr.export import quantize as quantize_module
@@ -20,6 +20,7 @@ from crnn_asr.export.sets import read_sets
 from crnn_asr.export.speed import Timing
 from crnn_asr.inference import model_file
 from crnn_asr.inference.recognizer import Recognizer
+from crnn_asr.strict_json import load_config, save_config
 
 SCHEMES = ("int8", "integer", "dynamic", "float16", "float32", "onnx", "onnx-int8")
 

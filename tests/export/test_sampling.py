@@ -9,11 +9,12 @@ import pytest
 import soundfile
 
 from crnn_asr.audio.features import compute_features
-from crnn_asr.config import FeatureConfig, RunConfig, load_config
+from crnn_asr.config import FeatureConfig, RunConfig
 from crnn_asr.corpus.manifest import Utterance, read_manifest
 from crnn_asr.errors import DataError
 from crnn_asr.export.sampling import choose, level_db, read_features, spread
 from crnn_asr.export.sets import read_sets, without_dev
+from crnn_asr.strict_json import load_config
 
 
 @pytest.fixture

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from crnn_oracle import Weights, random_weights
 
-from crnn_asr.config import PRESETS, FeatureConfig, ModelConfig, TextConfig
+from crnn_asr.config import FeatureConfig, ModelConfig, TextConfig
 from crnn_asr.errors import ModelError
 from crnn_asr.export.convert import SCHEMES, convert
 from crnn_asr.inference import model_file
 from crnn_asr.inference.flatbuffer import Constant, Operation, encodings, operations
 from crnn_asr.inference.inspection import inspect_model_file, macs_per_second, render, weights_by_layer
 from crnn_asr.inference.model_file import Metadata
+from crnn_asr.presets import PRESETS
 from crnn_asr.text.alphabet import ENGLISH
 
 ROOT = Path(__file__).resolve().parents[2]

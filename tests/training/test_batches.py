@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from crnn_asr.audio.augment import Augmenter
-from crnn_asr.config import PRESETS, AugmentConfig
+from crnn_asr.config import AugmentConfig
 from crnn_asr.corpus.manifest import Utterance, read_manifest
+from crnn_asr.presets import PRESETS
 from crnn_asr.text.alphabet import Alphabet
 from crnn_asr.training.batches import BatchSource, Example, add_rows, pad_batch, select_examples
 

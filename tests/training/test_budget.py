@@ -9,8 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from crnn_asr.config import PRESETS, ModelConfig, TrainingConfig
+from crnn_asr.config import ModelConfig, TrainingConfig
 from crnn_asr.errors import DataError
+from crnn_asr.presets import PRESETS
 from crnn_asr.training import budget, setup
 from crnn_asr.training.budget import CLOSE, Budget, Device, find_budget, largest_budget, measured_steps
 from crnn_asr.training.plan import Plan, padded_length, plan_batches

@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from crnn_asr.config import PRESETS, ModelConfig, TrainingConfig, save_config
+from crnn_asr.config import ModelConfig, TrainingConfig
 from crnn_asr.errors import DataError
+from crnn_asr.presets import PRESETS
+from crnn_asr.strict_json import save_config
 from crnn_asr.training.batches import Batch, add_rows, pad_batch
 from crnn_asr.training.loop import Trainer
 from crnn_asr.training.loss import ctc_loss

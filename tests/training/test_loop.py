@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from crnn_asr.config import PRESETS, ModelConfig, RunConfig, TrainingConfig, save_config
+from crnn_asr.config import ModelConfig, RunConfig, TrainingConfig
+from crnn_asr.presets import PRESETS
+from crnn_asr.strict_json import save_config
 from crnn_asr.training.loop import EpochDone, StepDone, Stopped, Trainer
 from crnn_asr.training.run import RunDirectory, load_run
 from crnn_asr.training.setup import prepare

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from crnn_asr.config import PRESETS, ModelConfig
+from crnn_asr.config import ModelConfig
 from crnn_asr.errors import ModelError
+from crnn_asr.presets import PRESETS
 from crnn_asr.training.keras_file import assign, load_keras, save_keras, stock_model
 from crnn_asr.training.model import CRNN, _normalize_relu
 

@@ -11,9 +11,10 @@ import tensorflow as tf
 from crnn_asr.audio.augment import Augmenter
 from crnn_asr.audio.features import compute_features
 from crnn_asr.audio.read import read_audio
-from crnn_asr.config import PRESETS, AugmentConfig, FeatureConfig
+from crnn_asr.config import AugmentConfig, FeatureConfig
 from crnn_asr.corpus.manifest import read_manifest
 from crnn_asr.errors import DataError
+from crnn_asr.presets import PRESETS
 from crnn_asr.text.alphabet import Alphabet
 from crnn_asr.training import build_records as module
 from crnn_asr.training.batches import BatchSource, select_examples

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from crnn_asr.config import PRESETS, TextConfig
+from crnn_asr.config import TextConfig
 from crnn_asr.corpus.manifest import Utterance
 from crnn_asr.errors import DataError
+from crnn_asr.presets import PRESETS
 from crnn_asr.text.alphabet import ENGLISH
 from crnn_asr.training.setup import choose_alphabet, hold_out, prepare
 

@@ -1,0 +1,53 @@
+"""Recipes by name: sizes of network and training."""
+
+from crnn_asr.config import AugmentConfig, ModelConfig, RunConfig, SpecAugmentConfig, TrainingConfig
+
+_FOUR_STRIDES = ((2, 2), (1, 1), (2, 2), (1, 1))
+
+PRESETS: dict[str, RunConfig] = {
+    "tiny": RunConfig(
+        preset="tiny",
+        model=ModelConfig(conv_filters=(16, 24), projection_units=96, lstm_layers=2, lstm_units=96, dropout=0.15),
+        # A small network on an hour of speech: mild augmentation, but for speed, which makes new voices.
+        augment=AugmentConfig(
+            noise_probability=0.1,
+            reverb_probability=0.1,
+            stretch_probability=0.0,
+            speed_probability=0.6,
+            speed_rate=(0.85, 1.12),
+            band_stop_probability=0.05,
+            gain_probability=0.1,
+        ),
+        spec_augment=SpecAugmentConfig(
+            num_frequency_masks=1, max_frequency_bins=15, num_time_masks=1, max_time_frames=15
+        ),
+        training=TrainingConfig(epochs=28, max_batch_utterances=20, learning_rate=4e-3, warmup_steps=100),
+    ),
+    "an4": RunConfig(
+        preset="an4",
+        augment=AugmentConfig(speed_probability=0.6),
+        training=TrainingConfig(epochs=70, batch_frames=6_000, max_batch_utterances=16),
+    ),
+    "base": RunConfig(
+        preset="base",
+        model=ModelConfig(
+            conv_filters=(32, 32, 64, 64),
+            conv_strides=_FOUR_STRIDES,
+            projection_units=288,
+            lstm_layers=4,
+            lstm_units=288,
+        ),
+        training=TrainingConfig(epochs=60, batch_frames=16_000, learning_rate=1e-3, warmup_steps=1_000),
+    ),
+    "librispeech": RunConfig(
+        preset="librispeech",
+        model=ModelConfig(
+            conv_filters=(32, 32, 64, 64),
+            conv_strides=_FOUR_STRIDES,
+            projection_units=384,
+            lstm_layers=5,
+            lstm_units=384,
+        ),
+        training=TrainingConfig(epochs=40, batch_frames=32_000, learning_rate=8e-4, warmup_steps=4_000),
+    ),
+}
