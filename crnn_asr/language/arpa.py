@@ -103,7 +103,9 @@ class _Reader:
             table[ngram] = (probability, backoff)
             self._advance()
         if len(table) != size:
-            self._fail(f"{size} {n}-grams, as the beginning of the file says, got {len(table)}; is it cut short?", "then")
+            self._fail(
+                f"{size} {n}-grams, as the beginning of the file says, got {len(table)}; is it cut short?", "then"
+            )
         return table
 
     def _log10(self, text: str) -> float:
@@ -121,11 +123,11 @@ class _Reader:
         self._advance()
 
     def _advance(self) -> None:
-        for self._number, line in self._lines:
-            self._line = line.strip(" \t\r\n")
-            if self._line:
-                return
         self._line = ""
+        for number, line in self._lines:
+            self._number, self._line = number, line.strip(" \t\r\n")
+            if self._line:
+                break
 
     def _fail(self, expected: str, then: str = "got") -> NoReturn:
         found = repr(self._line[:80]) if self._line else "the end of the file"

@@ -93,5 +93,5 @@ class LanguageModel:
 def _open(path: Path) -> PlainHistories | KenlmHistories:
     try:
         return KenlmHistories(path)
-    except (ImportError, OSError):  # what KenLM refuses, read here either runs, as 1-grams alone do, or gives an error that names the line
+    except (ImportError, OSError):  # what KenLM refuses runs here, as 1-grams alone do, or its line is named
         return PlainHistories(read_arpa(path))

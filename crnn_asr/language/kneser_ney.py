@@ -97,7 +97,7 @@ def interpolate(
     adjusted: list[Counts], discounts: tuple[Discounts, ...], kept: list[set[Ngram]]
 ) -> tuple[list[dict[Ngram, float]], list[dict[Ngram, float]]]:
     """Probabilities of the n-grams of each order, and what each context leaves to the order below (gamma)."""
-    lower = {}
+    lower: dict[Ngram, float] = {}
     uniform = 1 / (len(adjusted[0]) + 1)  # </s> is among the words that are counted, <unk> is not
     probabilities, gammas = [], []
     for counts, amounts, keep in zip(adjusted, discounts, kept):

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Set
+from copy import copy
 from itertools import accumulate
 from typing import Any
 
@@ -39,13 +40,24 @@ class WordScores:
         self.order = model.order if model else 1
         self._model, self._weight, self._beta, self._penalty = model, alpha * _LN_10, beta, unknown_penalty
         self._hotwords = hotwords
-        self._vocabulary = None if vocabulary is None else vocabulary | set(hotwords)
-        self._beginnings = None if vocabulary is None else _beginnings(self._vocabulary)
+        self._vocabulary = None if vocabulary is None else frozenset(vocabulary) | set(hotwords)
+        self._beginnings = None if self._vocabulary is None else _beginnings(self._vocabulary)
         self._hot_beginnings = _shares(hotwords)
+
+    @property
+    def closed(self) -> bool:
+        """Whether no word outside the vocabulary can come out."""
+        return self._vocabulary is not None and self._penalty == math.inf
 
     def allows(self, word: str) -> bool:
         """Whether the word can come out."""
-        return self._penalty < math.inf or self._vocabulary is None or word in self._vocabulary
+        return not self.closed or word in (self._vocabulary or ())
+
+    def weighted(self, alpha: float, beta: float) -> "WordScores":
+        """The same with other weights."""
+        other = copy(self)
+        other._weight, other._beta = alpha * _LN_10, beta
+        return other
 
     def get_start_state(self) -> Any:
         """The history of a sentence's first word."""

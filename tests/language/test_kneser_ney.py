@@ -51,7 +51,9 @@ def test_two_words_by_hand():
 
 def test_discounts_by_hand():
     """Ten n-grams that occur once, five twice, three 3 times, two 4 times: the share is 10 / 20."""
-    counts = {(f"{count}-{i}",): count for count, number in ((1, 10), (2, 5), (3, 3), (4, 2), (9, 1)) for i in range(number)}
+    counts = {
+        (f"{count}-{i}",): count for count, number in ((1, 10), (2, 5), (3, 3), (4, 2), (9, 1)) for i in range(number)
+    }
     assert discounts_of(counts) == pytest.approx((1 - 2 * 0.5 * 5 / 10, 2 - 3 * 0.5 * 3 / 5, 3 - 4 * 0.5 * 2 / 3))
 
 

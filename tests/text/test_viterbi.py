@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from crnn_asr.text.align import align
 from crnn_asr.text.alphabet import ENGLISH, Alphabet
 from crnn_asr.text.decode import Symbol, greedy_symbols
+from crnn_asr.text.viterbi import align
 
 ABC = Alphabet(("a", "b", " "))
 

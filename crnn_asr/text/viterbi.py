@@ -15,7 +15,7 @@ from crnn_asr.text.decode import Symbol
 _REACH = 200.0  # nats: states so far behind the best of their frame are left out, so that an hour costs what it should
 
 
-def align(log_probs: NDArray[np.floating], text: str, alphabet: Alphabet) -> list[Symbol]:
+def align(log_probs: NDArray[np.float64], text: str, alphabet: Alphabet) -> list[Symbol]:
     """The symbols of a text with the logit frames [start, end) in which they are.
 
     Where the best path of all has this text, the symbols and frames are those of `greedy_symbols`.
@@ -42,7 +42,7 @@ def align(log_probs: NDArray[np.floating], text: str, alphabet: Alphabet) -> lis
     return [Symbol(symbol, *span) for symbol, span in zip(text, spans)]
 
 
-def _best_path(log_probs: NDArray[np.floating], states: NDArray[np.int_], reach: float) -> NDArray[np.int_] | None:
+def _best_path(log_probs: NDArray[np.float64], states: NDArray[np.int_], reach: float) -> NDArray[np.int_] | None:
     """The state of each frame, or None if no path reaches the end."""
     jumps = np.zeros(len(states), bool)
     jumps[1] = True  # with `scores[1]`: the first frame is a blank, or by a jump the first symbol
