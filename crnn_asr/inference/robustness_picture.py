@@ -7,7 +7,7 @@ from crnn_asr.inference.robustness import Robustness
 
 
 def draw_robustness(robustness: Robustness, path: Path) -> None:
-    """Draw the rate at each SNR (at least one) as a curve, of clean recordings and of rooms as lines across, into a PNG.
+    """Draw the rate at each SNR (at least one) as a curve, clean and rooms as lines across, into a PNG.
 
     Bars and band hold 95 % of resamples of the utterances, of the change against clean.
     """
