@@ -94,8 +94,9 @@ def write_report(report: ErrorReport, folder: Path, sample_rate_hz: int) -> None
 
     for stale in (folder / "robustness.png", *folder.glob("audio/worst-*.wav")):
         stale.unlink(missing_ok=True)
-    picture = "robustness.png" if report.robustness and report.robustness.surroundings.snrs_db else None
-    if report.robustness and picture:
+    picture = None
+    if report.robustness and report.robustness.surroundings.snrs_db and report.evaluation.scores.words.units:
+        picture = "robustness.png"
         draw_robustness(report.robustness, folder / picture)
     players = _copy_audio(report.worst, folder, sample_rate_hz)
     write_text(folder / "report.json", json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n")

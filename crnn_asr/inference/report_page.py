@@ -93,11 +93,11 @@ def _robustness(robustness: Robustness, picture: str | None) -> list[Element]:
         interval = f"{change.low:+.2f} to {change.high:+.2f}"
         rates = f"{scores.words.percent:.2f} %", f"{scores.characters.percent:.2f} %"
         rows.append((row.name, *rates, ratio, f"{change.percent:+.2f}", interval))
-    head = ("", "WER", "CER", "WER / clean", "WER − clean", "95 % interval")
+    head = ("", "WER", "CER", "WER / clean", "change", "95 % interval")
     text = (
         f"Signal-to-noise ratios are of whole utterances, with {robustness.noise_name}. "
-        "The interval is of the difference to clean, in absolute percent, by resampling the utterances; "
-        "the picture's bars and band show it too."
+        "The change is of the WER against clean, in absolute percent. Its interval, which the picture shows as bars "
+        "and band, holds 95 % of resamples of the utterances."
     )
     found = [element("h2", "Robustness"), _table(head, rows), element("p", text)]
     if picture:
@@ -124,7 +124,7 @@ def _confusions(name: str, confusions: Confusions, language: str) -> list[Elemen
         ("inserted", confusions.insertions, "hypothesis", ("heard", "times")),
     ):
         total = sum(error.count for error in errors)
-        tables.append(_table(head, rows(errors, columns), f"{kind}: {total:,}, {len(errors):,} different"))
+        tables.append(_table(head, rows(errors, columns), f"{total:,} {kind}, {len(errors):,} different"))
     return [element("h2", f"{name} most often wrong"), tables]
 
 
@@ -140,7 +140,7 @@ def _worst(report: ErrorReport, players: Sequence[str | None]) -> list[Element]:
     for item, player in zip_longest(report.worst, players):
         card = _card(item, report.language)
         note = element("p", "Too long to be copied here.")
-        card.insert(1, element("audio", src=player, controls="", preload="none") if player else note)
+        card.insert(1, element("audio", src=player, controls="", preload="metadata") if player else note)
         found.append(card)
     return found
 

@@ -12,11 +12,13 @@ h1 { margin: 0; font-size: 1.6rem; }
 h2 { margin: 2.2rem 0 .6rem; font-size: 1.2rem; border-bottom: 1px solid var(--line); }
 .title { margin: 0; color: var(--dim); overflow-wrap: anywhere; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-caption { text-align: start; font-weight: 600; padding: .3rem 0; }
+caption { text-align: start; font-weight: 600; padding: .3rem 0; white-space: nowrap; }
 th, td { padding: .15rem 1.2rem .15rem 0; text-align: start; border-bottom: 1px solid var(--line); }
 th { color: var(--dim); font-weight: 400; }
+td:last-child { white-space: nowrap; }
+td bdi { overflow-wrap: anywhere; }
 .tables { display: flex; flex-wrap: wrap; gap: .5rem 3rem; align-items: start; }
-img { max-width: 100%; margin-top: .5rem; background: #fff; border-radius: 6px; }
+img { width: 100%; max-width: 55rem; margin-top: .5rem; background: #fff; border-radius: 6px; }
 article { margin: .8rem 0; padding: .6rem .9rem; background: var(--card); border: 1px solid var(--line);
   border-radius: 6px; break-inside: avoid; }
 header { font-weight: 600; overflow-wrap: anywhere; }
@@ -26,7 +28,7 @@ audio { display: block; width: 100%; max-width: 26rem; height: 2.2rem; margin: .
 .words > span { display: inline-flex; flex-direction: column; align-items: center; max-width: 100%; padding: 0 .3rem;
   border: 1px solid transparent; border-radius: 4px; overflow-wrap: anywhere; }
 .words del, .words ins { text-decoration: none; font-weight: 600; }
-.words del { text-decoration: line-through; }
+.words .deletion del { text-decoration: line-through; }
 .words ins { text-decoration: underline; }
 .words b { font-size: .7rem; line-height: 1.2; }
 .words .equal { color: var(--dim); }

@@ -44,7 +44,7 @@ class Row:
     snr_db: float | None
     evaluation: Evaluation
     change: Change
-    ratio: float | None  # of the word error rate to that of clean; None where clean has no errors
+    ratio: float | None  # of the word error rate to that of clean; None where that is 0 or there are no words
 
     def to_dict(self) -> dict[str, Any]:
         """Rates in percent; the interval holds 95 % of resamples of the utterances."""
@@ -137,5 +137,5 @@ def _in_a_room(surroundings: Surroundings, sounds: Sounds) -> Condition:
 
 def _row(name: str, snr_db: float | None, clean: Evaluation, other: Evaluation) -> Row:
     change = paired_change([item.words for item in clean.utterances], [item.words for item in other.utterances])
-    before, after = clean.scores.words.rate, other.scores.words.rate
-    return Row(name, snr_db, other, change, after / before if before else None)
+    before, after = clean.scores.words, other.scores.words
+    return Row(name, snr_db, other, change, after.rate / before.rate if before.errors and before.units else None)

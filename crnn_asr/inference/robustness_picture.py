@@ -31,13 +31,14 @@ def draw_robustness(robustness: Robustness, path: Path) -> None:
             rate = row.evaluation.scores.words.percent
             axes.axhline(rate, color="tab:blue", linestyle=":", linewidth=2, label=f"{row.name}: {rate:.1f} %")
             axes.axhspan(clean + row.change.low, clean + row.change.high, color="tab:blue", alpha=0.1, linewidth=0)
+    key = "bars and band: 95 % interval of the change from clean"
     axes.set(
         title=f"Word error rate against noise, {robustness.clean.scores.utterances} utterances",
-        xlabel="signal-to-noise ratio (dB); louder noise to the left",
+        xlabel=f"signal-to-noise ratio (dB), louder noise to the left\n{key}",
         ylabel="word error rate (%)",
         ylim=(0, max(1.0, 1.15 * top)),
     )
     axes.grid(alpha=0.3)
     axes.legend()
     with replacing(path) as partial:
-        figure.savefig(partial, dpi=110)
+        figure.savefig(partial, dpi=160)

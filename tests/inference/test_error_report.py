@@ -183,3 +183,11 @@ def test_robustness_is_in_both(tmp_path, out) -> None:
     assert [row["snr_db"] for row in values["robustness"]["conditions"]] == [10.0, -5.0]
     assert page.attributes("img", "src") == ["robustness.png"] and {"10 dB", "-5 dB"} <= set(page.text_of("td"))
     assert (out / "robustness.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_references_without_a_word_have_no_rate_but_insertions(tmp_path, out) -> None:
+    write_report(make(tmp_path, [("a", "", "bir iki"), ("b", "", "")], (10.0,)), out, 16_000)
+    page, values = read(out)
+    assert values["robustness"]["conditions"][0]["words"]["insertions"] == 2
+    assert values["robustness"]["conditions"][0]["wer_ratio"] is None
+    assert page.attributes("img", "src") == [] and page.text_of("ins")[:2] == ["bir", "iki"]
