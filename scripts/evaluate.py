@@ -14,7 +14,7 @@ from crnn_asr.console import FAILED, OK, complain, non_negative_int, progress_ba
 from crnn_asr.corpus.manifest import read_manifest
 from crnn_asr.files import write_text
 from crnn_asr.inference.error_report import ErrorReport, result_dict, write_report
-from crnn_asr.inference.evaluation import Evaluation
+from crnn_asr.inference.evaluation import Evaluation, System
 from crnn_asr.inference.robustness import Robustness, Surroundings, evaluate_robustness
 from crnn_asr.native import load_tensorflow
 from crnn_asr.text.alphabet import Alphabet
@@ -70,18 +70,19 @@ def decibels(text: str) -> tuple[float, ...]:
     return tuple(dict.fromkeys(values))
 
 
-def open_any(path: Path):  # type: ignore[no-untyped-def]
-    """(feature config, text config, alphabet, model) of any file or folder that we write; TensorFlow only if needed."""
+def open_system(path: Path) -> System:
+    """Any file or folder that we write; TensorFlow only if needed."""
     if path.is_file() and path.suffix != ".keras":
         from crnn_asr.inference.recognizer import Recognizer
 
         recognizer = Recognizer(path)
-        return recognizer.metadata.features, recognizer.metadata.text, recognizer.alphabet, recognizer.logits
+        metadata = recognizer.metadata
+        return System(recognizer.logits, metadata.features, metadata.text, recognizer.alphabet)
     load_tensorflow()
     from crnn_asr.training.transcriber import open_model
 
     config, model = open_model(path)
-    return config.features, config.text, Alphabet(config.alphabet), model
+    return System(model, config.features, config.text, Alphabet(config.alphabet))
 
 
 def show(result: Evaluation, worst: int) -> None:
@@ -123,9 +124,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     utterances, bad_lines = read_manifest(args.manifest)
     noise_files, room_files = (audio_files(folder) if folder else () for folder in (args.noise, args.rooms))
     surroundings = Surroundings(args.snr, noise_files, room_files, args.seed)
-    features, text, alphabet, model = open_any(args.model)
+    system = open_system(args.model)
     with progress_bar("evaluate", "utterance") as move:
-        tried = evaluate_robustness(surroundings, model, features, text, alphabet, utterances, move)
+        tried = evaluate_robustness(surroundings, system, utterances, move)
     result, robustness = tried.clean, tried if tried.rows else None
     problems = [*bad_lines, *result.problems]
     for problem in problems:
@@ -138,8 +139,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         write_text(args.json, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
     if args.out:
         names = ("/".join(path.resolve().parts[-2:]) for path in (args.model, args.manifest))
-        report = ErrorReport(*names, text.language, result, robustness, tuple(problems))
-        write_report(report, args.out, features.sample_rate_hz)
+        report = ErrorReport(*names, system.text.language, result, robustness, tuple(problems))
+        write_report(report, args.out, system.features.sample_rate_hz)
         print(f"\n{args.out / 'index.html'}: open it in a browser")
     return FAILED if problems else OK
 

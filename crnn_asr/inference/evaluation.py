@@ -26,6 +26,20 @@ Progress = Callable[[int, int], object]  # of (done, total)
 
 
 @dataclass(frozen=True)
+class System:
+    """What is scored: a network, from normalised features (T, F) to logits (T', V), and what it was trained with."""
+
+    model: Model
+    features: FeatureConfig
+    text: TextConfig
+    alphabet: Alphabet
+
+    def transcribe(self, samples: Samples) -> str:
+        """The text of samples (N,); the one place where logits become text here."""
+        return greedy_text(self.model(compute_features(samples, self.features)), self.alphabet)
+
+
+@dataclass(frozen=True)
 class Heard:
     """One utterance's result; `words` and `characters` count its own errors, `seconds` is what recognizing it took."""
 
@@ -106,7 +120,7 @@ def evaluate(
     Raises:
         DataError: not one utterance could be read.
     """
-    return evaluate_under([as_recorded], model, features, text, alphabet, utterances, progress)[0]
+    return evaluate_under([as_recorded], System(model, features, text, alphabet), utterances, progress)[0]
 
 
 def as_recorded(samples: Samples, utterance_id: str) -> Samples:
@@ -116,10 +130,7 @@ def as_recorded(samples: Samples, utterance_id: str) -> Samples:
 
 def evaluate_under(
     conditions: Sequence[Condition],
-    model: Model,
-    features: FeatureConfig,
-    text: TextConfig,
-    alphabet: Alphabet,
+    system: System,
     utterances: Sequence[Utterance],
     progress: Progress = lambda done, total: None,
 ) -> list[Evaluation]:
@@ -132,9 +143,8 @@ def evaluate_under(
     for number, utterance in enumerate(utterances):
         progress(number + 1, len(utterances))
         try:
-            samples = read_audio(utterance.audio_path, features.sample_rate_hz)
-            sounds = (condition(samples, utterance.id) for condition in conditions)
-            rows.append([_hear(sound, utterance, model, features, text, alphabet) for sound in sounds])
+            samples = read_audio(utterance.audio_path, system.features.sample_rate_hz)
+            rows.append([_hear(system, condition(samples, utterance.id), utterance) for condition in conditions])
         except (OSError, ValueError) as error:
             problems.append(Problem(utterance.id or str(utterance.audio_path), describe(error)))
     if not rows:
@@ -142,16 +152,14 @@ def evaluate_under(
     return [_summarize(heard, problems) for heard in zip(*rows)]
 
 
-def _hear(
-    samples: Samples, utterance: Utterance, model: Model, features: FeatureConfig, text: TextConfig, alphabet: Alphabet
-) -> Heard:
-    """Recognize and score one utterance; the one place where logits become text."""
+def _hear(system: System, samples: Samples, utterance: Utterance) -> Heard:
+    """Recognize and score one utterance, as it sounds under a condition."""
     start = time.perf_counter()
-    hypothesis = greedy_text(model(compute_features(samples, features)), alphabet)
+    hypothesis = system.transcribe(samples)
     seconds = time.perf_counter() - start
-    reference = normalize(utterance.text, text)
+    reference = normalize(utterance.text, system.text)
     own = score([reference], [hypothesis])
-    duration_s = len(samples) / features.sample_rate_hz
+    duration_s = len(samples) / system.features.sample_rate_hz
     return Heard(
         utterance.id, reference, hypothesis, own.words, own.characters, duration_s, seconds, utterance.audio_path
     )

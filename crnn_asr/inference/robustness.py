@@ -9,11 +9,9 @@ import numpy as np
 
 from crnn_asr.audio.effects import GaussianNoise, RecordedNoise, RecordedRoom, Sounds
 from crnn_asr.audio.read import Samples
-from crnn_asr.config import FeatureConfig, TextConfig
 from crnn_asr.corpus.manifest import Utterance
 from crnn_asr.errors import AudioError
-from crnn_asr.inference.evaluation import Condition, Evaluation, Model, Progress, as_recorded, evaluate_under
-from crnn_asr.text.alphabet import Alphabet
+from crnn_asr.inference.evaluation import Condition, Evaluation, Progress, System, as_recorded, evaluate_under
 from crnn_asr.text.bootstrap import Change, paired_change
 
 _DRAWS = 20  # of a piece of noise, before all are held to be silent
@@ -87,22 +85,19 @@ class Robustness:
 
 def evaluate_robustness(
     surroundings: Surroundings,
-    model: Model,
-    features: FeatureConfig,
-    text: TextConfig,
-    alphabet: Alphabet,
+    system: System,
     utterances: Sequence[Utterance],
     progress: Progress = lambda done, total: None,
 ) -> Robustness:
     """Evaluate as recorded, at every SNR and in rooms; see `evaluate` for the arguments and errors."""
-    sounds = Sounds(features.sample_rate_hz)
+    sounds = Sounds(system.features.sample_rate_hz)
     places: list[tuple[str, float | None, Condition]] = [
         (f"{snr_db:g} dB", snr_db, _noisy(surroundings, snr_db, sounds)) for snr_db in surroundings.snrs_db
     ]
     if surroundings.room_files:
         places.append(("rooms", None, _in_a_room(surroundings, sounds)))
     conditions = [as_recorded, *(condition for _, _, condition in places)]
-    clean, *others = evaluate_under(conditions, model, features, text, alphabet, utterances, progress)
+    clean, *others = evaluate_under(conditions, system, utterances, progress)
     rows = [_row(name, snr_db, clean, other) for (name, snr_db, _), other in zip(places, others)]
     return Robustness(clean, tuple(rows), surroundings)
 

@@ -13,6 +13,7 @@ from crnn_asr.config import FeatureConfig, TextConfig
 from crnn_asr.corpus.manifest import Problem, Utterance
 from crnn_asr.inference import error_report
 from crnn_asr.inference.error_report import ErrorReport, write_report
+from crnn_asr.inference.evaluation import System
 from crnn_asr.inference.robustness import Robustness, Surroundings, evaluate_robustness
 from crnn_asr.text.alphabet import Alphabet
 
@@ -65,7 +66,7 @@ def evaluate(folder: Path, texts: Sequence[tuple[str, str, str]], surroundings: 
         return np.eye(alphabet.num_symbols, dtype=np.float32)[ids]
 
     keep = TextConfig(casing="keep", language="az")
-    return evaluate_robustness(surroundings, model, FeatureConfig(), keep, alphabet, utterances)
+    return evaluate_robustness(surroundings, System(model, FeatureConfig(), keep, alphabet), utterances)
 
 
 def make(folder: Path, texts: Sequence[tuple[str, str, str]], snrs_db: tuple[float, ...] = ()) -> ErrorReport:

@@ -14,6 +14,7 @@ from crnn_asr.audio.read import read_audio
 from crnn_asr.config import FeatureConfig, TextConfig
 from crnn_asr.corpus.manifest import Utterance
 from crnn_asr.inference import evaluation
+from crnn_asr.inference.evaluation import System
 from crnn_asr.inference.robustness import Robustness, Surroundings, evaluate_robustness
 from crnn_asr.inference.robustness_picture import draw_robustness
 from crnn_asr.text.alphabet import ENGLISH, Alphabet
@@ -72,10 +73,7 @@ def run(utterances: Sequence[Utterance], answers: Sequence[str] = ("five",), **s
     count = iter(range(10_000))
     return evaluate_robustness(
         Surroundings(**surroundings),  # type: ignore[arg-type]
-        lambda _: answer(answers[next(count) % len(answers)]),
-        FeatureConfig(),
-        TextConfig(),
-        ALPHABET,
+        System(lambda _: answer(answers[next(count) % len(answers)]), FeatureConfig(), TextConfig(), ALPHABET),
         utterances,
     )
 
