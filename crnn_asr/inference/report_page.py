@@ -158,8 +158,8 @@ def _card(item: Heard, language: str) -> Element:
 def _column(pair: Pair) -> Element:
     said = element("del" if pair.kind in ("substitution", "deletion") else "span", pair.reference or "—")
     heard = element("ins" if pair.kind in ("substitution", "insertion") else "span", pair.hypothesis or "—")
-    mark = element("b", _MARKS.get(pair.kind, "\N{NO-BREAK SPACE}"), lang="en")
-    column = element("span", said, heard, mark, class_=pair.kind)
+    marks = [] if pair.kind == "equal" else [element("b", _MARKS[pair.kind], lang="en")]
+    column = element("span", said, heard, *marks, class_=pair.kind)
     column.tail = " "
     return column
 
