@@ -28,7 +28,7 @@ from crnn_asr.audio.read import Samples
 from crnn_asr.config import AugmentConfig
 from crnn_asr.errors import DataError
 
-_AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".mp3", ".sph"}
+_AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".sph", ".aif", ".aiff", ".au", ".caf", ".w64"}
 _DIRECT_DB = (-6.0, 6.0)  # direct sound over reverberation, from across a room to before the mouth
 _BAND_STOP_CENTER_HZ = (150.0, 6_000.0)
 
