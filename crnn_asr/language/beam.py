@@ -6,7 +6,6 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_softmax
 
 from crnn_asr.language.words import WordScores
 from crnn_asr.text.alphabet import Alphabet
@@ -60,5 +59,6 @@ class BeamDecoder:
 
 def _log_probs(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     """For pyctcdecode too: it would take logits whose frames happen to sum to 1 for probabilities."""
-    values: NDArray[np.float64] = log_softmax(logits.astype(np.float64), axis=-1)
-    return values
+    below: NDArray[np.float64] = (logits - logits.max(axis=-1, keepdims=True)).astype(np.float64)
+    log_probs: NDArray[np.float64] = below - np.log(np.exp(below).sum(axis=-1, keepdims=True))
+    return log_probs
