@@ -4,16 +4,16 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from crnn_asr.errors import ModelError
 from crnn_asr.text.metrics import Scores
 
-COARSE_ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)
-COARSE_BETAS = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0)
-FINE_ALPHA, FINE_BETA = 0.1, 0.5  # steps around the best of these
+ALPHAS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.3, 1.6)
+BETAS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
 BEAMS = (8, 16, 32, 64, 128)
-SEARCH_BEAM = 32
+GRID_BEAM = 32
 
 
 @dataclass(frozen=True)
@@ -54,32 +54,21 @@ class Trial:
 
 
 def search(score: Callable[[float, float, int], Scores]) -> Iterator[Trial]:
-    """Try settings, each once: a coarse grid of alpha and beta, a fine one around its best, then beams for the best.
+    """Try settings, each once: a grid of alpha and beta, then other beams with the best of it.
+
+    No finer grid: on a hundred utterances of AN4 the last digits fit one half of them, and did not help the other.
 
     Args:
         score: from alpha, beta and beam to the errors.
     """
-    tried: dict[tuple[float, float, int], Trial] = {}
-
-    def attempt(alpha: float, beta: float, beam: int) -> Iterator[Trial]:
-        if (alpha, beta, beam) not in tried:
-            tried[alpha, beta, beam] = Trial(alpha, beta, beam, score(alpha, beta, beam))
-            yield tried[alpha, beta, beam]
-
-    def best() -> Trial:
-        return min(tried.values(), key=lambda trial: trial.rank)
-
-    for alpha in COARSE_ALPHAS:
-        for beta in COARSE_BETAS:
-            yield from attempt(alpha, beta, SEARCH_BEAM)
-    center = best()
-    for alpha in (center.alpha - FINE_ALPHA, center.alpha, center.alpha + FINE_ALPHA):
-        for beta in (center.beta - FINE_BETA, center.beta, center.beta + FINE_BETA):
-            if alpha >= 0:
-                yield from attempt(round(alpha, 3), beta, SEARCH_BEAM)
-    center = best()
+    grid = []
+    for alpha, beta in product(ALPHAS, BETAS):
+        grid.append(Trial(alpha, beta, GRID_BEAM, score(alpha, beta, GRID_BEAM)))
+        yield grid[-1]
+    best = min(grid, key=lambda trial: trial.rank)
     for beam in BEAMS:
-        yield from attempt(center.alpha, center.beta, beam)
+        if beam != GRID_BEAM:
+            yield Trial(best.alpha, best.beta, beam, score(best.alpha, best.beta, beam))
 
 
 def sha256_of(path: Path) -> str:
