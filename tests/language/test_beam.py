@@ -4,6 +4,7 @@ import gc
 import itertools
 import math
 from collections import defaultdict
+from functools import cache
 
 import numpy as np
 import pytest
@@ -38,14 +39,17 @@ def lm(tmp_path_factory) -> LanguageModel:
     return LanguageModel(path)
 
 
+@cache
+def text_of(path: tuple[int, ...]) -> str:
+    return joined(greedy_symbols(np.eye(4, dtype=np.float32)[list(path)], ABC))
+
+
 def all_texts(log_probs: np.ndarray) -> dict[str, float]:
     """ln P of each text, summed over every path."""
-    texts: dict[str, float] = defaultdict(lambda: -math.inf)
+    sums: dict[str, float] = defaultdict(float)
     for path in itertools.product(range(4), repeat=len(log_probs)):
-        symbols = greedy_symbols(np.eye(4, dtype=np.float32)[list(path)], ABC)
-        text = joined(symbols)
-        texts[text] = np.logaddexp(texts[text], sum(row[symbol] for row, symbol in zip(log_probs, path)))
-    return texts
+        sums[text_of(path)] += math.exp(sum(row[symbol] for row, symbol in zip(log_probs, path)))
+    return {text: math.log(value) for text, value in sums.items()}
 
 
 def score_of(text: str, words: WordScores) -> float:
@@ -63,7 +67,7 @@ def test_it_finds_the_best_of_all_texts(lm, rng, alpha, beta, closed):
     penalty = math.inf if closed else 1.5
     words = WordScores(lm, alpha, beta, lm.vocabulary, penalty, {"bb": 0.8})
     decoder = BeamDecoder(ABC, 500, words)
-    for _ in range(25):
+    for _ in range(15):
         log_probs = log_softmax(rng.normal(size=(5, 4)))
         scores = {text: value + score_of(text, words) for text, value in all_texts(log_probs).items()}
         assert decoder.text(log_probs) == max(scores, key=scores.__getitem__)
@@ -94,7 +98,7 @@ def test_no_word_outside_a_closed_vocabulary_comes_out(rng):
     decoder = BeamDecoder(alphabet, 16, WordScores(None, 0.0, 0.0, vocabulary, math.inf, {"yes": 2.0}))
     said = ["stop", "xqz", "stopgo", "go sto", "sta go", "", "yes sir stop", "vvvv go wwww"]
     heard = [decoder.text(spoken(text, alphabet, rng, sharpness)) for text in said for sharpness in (2, 8, 40)]
-    heard += [decoder.text(3 * rng.normal(size=(60, 29)).astype(np.float32)) for _ in range(20)]
+    heard += [decoder.text(3 * rng.normal(size=(60, 29)).astype(np.float32)) for _ in range(3)]
     assert set(" ".join(heard).split()) <= vocabulary | {"yes"}
     assert "stop" in heard and "yes" in " ".join(heard)
 
