@@ -3,8 +3,11 @@
 import gc
 import itertools
 import math
+import subprocess
+import sys
 from collections import defaultdict
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +20,7 @@ from crnn_asr.language.words import WordScores
 from crnn_asr.text.alphabet import ENGLISH, Alphabet
 from crnn_asr.text.decode import greedy_symbols, joined
 
+ROOT = Path(__file__).resolve().parents[2]
 ABC = Alphabet(("a", "b", " "))
 
 
@@ -136,10 +140,20 @@ def test_every_alphabet_is_taken_as_it_is(symbols, rng, capfd, caplog):
 def test_logits_probabilities_and_nothing(rng):
     """One-hot rows sum to 1: they are logits all the same, in which the best symbol is e times as likely as another."""
     decoder = BeamDecoder(ABC, 50, None)
-    logits = np.eye(4, dtype=np.float32)[[0, 3, 1, 3]]
+    logits = np.eye(4, dtype=np.float32)[[0, 3, 1, 3, 0]]
     texts = all_texts(log_softmax(logits))
-    assert decoder.text(logits) == decoder.text(logits + 7) == max(texts, key=texts.__getitem__)
+    assert decoder.text(logits) == decoder.text(logits + 7) == max(texts, key=texts.__getitem__) != "aba"
     assert decoder(logits[:0]) == []
+
+
+def test_it_says_nothing_where_kenlm_is_not_installed():
+    code = (
+        "import sys; sys.modules['kenlm'] = None\n"
+        "from crnn_asr.language.beam import Alphabet, BeamDecoder\n"
+        "BeamDecoder(Alphabet(('a', 'b')), 8, None)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
 def test_a_decoder_that_is_gone_leaves_nothing_behind():
