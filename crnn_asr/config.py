@@ -143,7 +143,8 @@ class AugmentConfig:
     noise_file_probability: float = 0.15  # has an effect only where noise files are given
     noise_file_snr_db: Range = (0.0, 25.0)
     reverb_probability: float = 0.15
-    reverb_decay_s: Range = (0.1, 0.6)  # time to fall by 60 dB, where no impulse responses are given
+    reverb_recorded_share: float = 0.5  # of rooms, where impulse responses are given; the others are synthetic
+    reverb_decay_s: Range = (0.1, 0.6)  # of synthetic rooms, the time to fall by 60 dB
     stretch_probability: float = 0.1
     stretch_rate: Range = (0.9, 1.1)  # 1.1 is faster, pitch kept
     speed_probability: float = 0.2
@@ -157,7 +158,7 @@ class AugmentConfig:
         _require_finite(self)
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
-            if item.name.endswith("_probability"):
+            if isinstance(value, float):
                 _require_probability(item.name, value)
             else:
                 _require_range(item.name, value, float("-inf") if item.name.endswith("_db") else 0.01)
@@ -193,6 +194,7 @@ class TrainingConfig:
     plateau_patience: int = 3  # epochs
     weight_decay: float = 1e-2
     clip_norm: float = 1.0
+    inner_loss_weight: float = 0.0  # of CTC behind each BiLSTM but the last (Lee & Watanabe 2021), as a share; 0 is off
     average_steps: int = 0  # over which weights are averaged (exponentially) for dev and for the model; 0 is off
     precision: str = "auto"  # of the large products: float32, bfloat16, or auto, which a run replaces by what is faster
     early_stopping_epochs: int = 0  # epochs without a better dev WER before the run ends; 0 is off
@@ -216,6 +218,8 @@ class TrainingConfig:
             f"precision must be auto, float32 or bfloat16, got {self.precision!r}",
         )
         require(self.clip_norm > 0, f"clip_norm must be positive, got {self.clip_norm}")
+        weight = self.inner_loss_weight
+        require(0 <= weight < 1, f"inner_loss_weight must be from 0 to below 1, got {weight}")
         for name in (
             "warmup_steps",
             "average_steps",

@@ -55,7 +55,7 @@ class Augmenter:
 
     Args:
         noise_files: recordings of noise; without any, only Gaussian noise is drawn.
-        room_files: impulse responses; without any, rooms are synthetic.
+        room_files: impulse responses; without any, all rooms are synthetic.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -118,7 +118,7 @@ class Augmenter:
         return samples
 
     def _draw_room(self, rng: np.random.Generator) -> Effect:
-        if self.room_files:
+        if self.room_files and rng.random() < self.config.reverb_recorded_share:
             return RecordedRoom(self.room_files[rng.integers(len(self.room_files))])
         return SyntheticRoom(
             rng.uniform(*self.config.reverb_decay_s), rng.uniform(*_DIRECT_DB), int(rng.integers(1 << 32))
