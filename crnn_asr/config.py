@@ -158,10 +158,16 @@ class AugmentConfig:
         _require_finite(self)
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
-            if isinstance(value, float):
-                _require_probability(item.name, value)
-            else:
+            if isinstance(value, tuple):
                 _require_range(item.name, value, float("-inf") if item.name.endswith("_db") else 0.01)
+            else:
+                _require_probability(item.name, value)
+
+    def scaled(self, share: float) -> "AugmentConfig":
+        """The same with a share of each probability."""
+        names = [item.name for item in dataclasses.fields(self) if item.name.endswith("_probability")]
+        changed: dict[str, Any] = {name: share * getattr(self, name) for name in names}
+        return dataclasses.replace(self, **changed)
 
 
 @dataclass(frozen=True)
@@ -179,12 +185,18 @@ class SpecAugmentConfig:
         require(min(counts) >= 0, f"counts of masks and their sizes must not be negative, got {counts}")
         _require_probability("max_time_share", self.max_time_share)
 
+    def scaled(self, share: float) -> "SpecAugmentConfig":
+        """The same with masks of a share of their sizes."""
+        bins, frames = round(share * self.max_frequency_bins), round(share * self.max_time_frames)
+        return dataclasses.replace(self, max_frequency_bins=bins, max_time_frames=frames)
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
     """The loop. A step's size is a budget of padded feature frames, so that memory does not depend on lengths."""
 
     epochs: int = 60
+    augment_ramp_epochs: int = 0  # in which augmentation grows from nothing to what it says
     batch_frames: int = 8_000  # 100 a second
     max_batch_utterances: int = 32
     accumulate_batches: int = 1  # batches a step; their gradients are summed as those of one large batch
@@ -221,6 +233,7 @@ class TrainingConfig:
         weight = self.inner_loss_weight
         require(0 <= weight < 1, f"inner_loss_weight must be from 0 to below 1, got {weight}")
         for name in (
+            "augment_ramp_epochs",
             "warmup_steps",
             "average_steps",
             "weight_decay",
@@ -252,10 +265,7 @@ class RunConfig:
 
     def without_waveform_augmentation(self) -> "RunConfig":
         """The same run with every probability off; masks on the features stay."""
-        off: dict[str, Any] = {
-            item.name: 0.0 for item in dataclasses.fields(AugmentConfig) if item.name.endswith("_probability")
-        }
-        return dataclasses.replace(self, augment=dataclasses.replace(self.augment, **off))
+        return dataclasses.replace(self, augment=self.augment.scaled(0))
 
     def without_augmentation(self) -> "RunConfig":
         """The same run on the recordings as they are: every probability and every mask off."""

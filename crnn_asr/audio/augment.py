@@ -5,6 +5,7 @@ missing, gain).
 """
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,6 +75,12 @@ class Augmenter:
         self.noise_files = tuple(noise_files)
         self.room_files = tuple(room_files)
         self._sounds = Sounds(sample_rate_hz)
+
+    def scaled(self, share: float) -> "Augmenter":
+        """One with a share of each probability; the two share the recordings in memory."""
+        other = copy(self)
+        other.config = self.config.scaled(share)
+        return other
 
     def __call__(self, samples: Samples, rng: np.random.Generator) -> Samples:
         """Samples (N,) with effects drawn for them; N changes by stretch and speed, and values may go beyond ±1."""
