@@ -145,6 +145,7 @@ class AugmentConfig:
     reverb_probability: float = 0.15
     reverb_recorded_share: float = 0.5  # of rooms, where impulse responses are given; the others are synthetic
     reverb_decay_s: Range = (0.1, 0.6)  # of synthetic rooms, the time to fall by 60 dB
+    reverb_direct_db: Range = (-6.0, 6.0)  # of synthetic rooms, direct sound over all the rest: far away to near
     stretch_probability: float = 0.1
     stretch_rate: Range = (0.9, 1.1)  # 1.1 is faster, pitch kept
     speed_probability: float = 0.2

@@ -30,7 +30,6 @@ from crnn_asr.config import AugmentConfig
 from crnn_asr.errors import DataError
 
 _AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".mp3", ".sph"}
-_DIRECT_DB = (-6.0, 6.0)  # direct sound over reverberation, from across a room to before the mouth
 _BAND_STOP_CENTER_HZ = (150.0, 6_000.0)
 
 
@@ -127,9 +126,8 @@ class Augmenter:
     def _draw_room(self, rng: np.random.Generator) -> Effect:
         if self.room_files and rng.random() < self.config.reverb_recorded_share:
             return RecordedRoom(self.room_files[rng.integers(len(self.room_files))])
-        return SyntheticRoom(
-            rng.uniform(*self.config.reverb_decay_s), rng.uniform(*_DIRECT_DB), int(rng.integers(1 << 32))
-        )
+        decay_s, direct_db = rng.uniform(*self.config.reverb_decay_s), rng.uniform(*self.config.reverb_direct_db)
+        return SyntheticRoom(decay_s, direct_db, int(rng.integers(1 << 32)))
 
     def _draw_band(self, rng: np.random.Generator) -> Effect:
         nyquist_hz = self._sounds.sample_rate_hz / 2
