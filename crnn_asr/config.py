@@ -197,7 +197,7 @@ class TrainingConfig:
     """The loop. A step's size is a budget of padded feature frames, so that memory does not depend on lengths."""
 
     epochs: int = 60
-    augment_ramp_epochs: int = 0  # in which augmentation grows from nothing to what it says
+    augment_ramp_share: float = 0.0  # of the epochs, in which augmentation grows from nothing to what it says
     batch_frames: int = 8_000  # 100 a second
     max_batch_utterances: int = 32
     accumulate_batches: int = 1  # batches a step; their gradients are summed as those of one large batch
@@ -231,10 +231,10 @@ class TrainingConfig:
             f"precision must be auto, float32 or bfloat16, got {self.precision!r}",
         )
         require(self.clip_norm > 0, f"clip_norm must be positive, got {self.clip_norm}")
+        _require_probability("augment_ramp_share", self.augment_ramp_share)
         weight = self.inner_loss_weight
         require(0 <= weight < 1, f"inner_loss_weight must be from 0 to below 1, got {weight}")
         for name in (
-            "augment_ramp_epochs",
             "warmup_steps",
             "average_steps",
             "weight_decay",

@@ -39,8 +39,8 @@ PRESETS: dict[str, RunConfig] = {
             speed_rate=(0.85, 1.15),
         ),
         training=TrainingConfig(
-            epochs=120,
-            augment_ramp_epochs=12,
+            epochs=160,
+            augment_ramp_share=0.1,
             batch_frames=6_000,
             max_batch_utterances=16,
             inner_loss_weight=0.3,

@@ -49,7 +49,7 @@ def test_same_seed_same_batches_and_any_start(tone_corpus):
 
 def test_augmentation_grows_over_the_ramp(tone_corpus):
     """Of the utterances, how many have another tempo: none at first, then more, then as many as without a ramp."""
-    ramped = replace(CONFIG, training=replace(CONFIG.training, augment_ramp_epochs=4))
+    ramped = replace(CONFIG, training=replace(CONFIG.training, epochs=16, augment_ramp_share=0.25))
     ramp = BatchSource(examples(tone_corpus), ramped, Augmenter(CONFIG.augment))
     drawn = [ramp.plan(number).tempo for number in range(6)]
     shares = [np.mean((tempo.stretch != 1) | (tempo.speed != 1)) for tempo in drawn]
