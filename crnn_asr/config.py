@@ -143,7 +143,9 @@ class AugmentConfig:
     noise_file_probability: float = 0.15  # has an effect only where noise files are given
     noise_file_snr_db: Range = (0.0, 25.0)
     reverb_probability: float = 0.15
-    reverb_decay_s: Range = (0.1, 0.6)  # time to fall by 60 dB, where no impulse responses are given
+    reverb_recorded_share: float = 0.5  # of rooms, where impulse responses are given; the others are synthetic
+    reverb_decay_s: Range = (0.1, 0.6)  # of synthetic rooms, the time to fall by 60 dB
+    reverb_direct_db: Range = (-6.0, 6.0)  # of synthetic rooms, direct sound over all the rest: far away to near
     stretch_probability: float = 0.1
     stretch_rate: Range = (0.9, 1.1)  # 1.1 is faster, pitch kept
     speed_probability: float = 0.2
@@ -157,10 +159,16 @@ class AugmentConfig:
         _require_finite(self)
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
-            if item.name.endswith("_probability"):
-                _require_probability(item.name, value)
-            else:
+            if isinstance(value, tuple):
                 _require_range(item.name, value, float("-inf") if item.name.endswith("_db") else 0.01)
+            else:
+                _require_probability(item.name, value)
+
+    def scaled(self, share: float) -> "AugmentConfig":
+        """The same with a share of each probability."""
+        names = [item.name for item in dataclasses.fields(self) if item.name.endswith("_probability")]
+        changed: dict[str, Any] = {name: share * getattr(self, name) for name in names}
+        return dataclasses.replace(self, **changed)
 
 
 @dataclass(frozen=True)
@@ -178,12 +186,18 @@ class SpecAugmentConfig:
         require(min(counts) >= 0, f"counts of masks and their sizes must not be negative, got {counts}")
         _require_probability("max_time_share", self.max_time_share)
 
+    def scaled(self, share: float) -> "SpecAugmentConfig":
+        """The same with masks of a share of their sizes."""
+        bins, frames = round(share * self.max_frequency_bins), round(share * self.max_time_frames)
+        return dataclasses.replace(self, max_frequency_bins=bins, max_time_frames=frames)
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
     """The loop. A step's size is a budget of padded feature frames, so that memory does not depend on lengths."""
 
     epochs: int = 60
+    augment_ramp_share: float = 0.0  # of the epochs, in which augmentation grows from nothing to what it says
     batch_frames: int = 8_000  # 100 a second
     max_batch_utterances: int = 32
     accumulate_batches: int = 1  # batches a step; their gradients are summed as those of one large batch
@@ -193,6 +207,7 @@ class TrainingConfig:
     plateau_patience: int = 3  # epochs
     weight_decay: float = 1e-2
     clip_norm: float = 1.0
+    inner_loss_weight: float = 0.0  # of CTC behind each BiLSTM but the last (Lee & Watanabe 2021), as a share; 0 is off
     average_steps: int = 0  # over which weights are averaged (exponentially) for dev and for the model; 0 is off
     precision: str = "auto"  # of the large products: float32, bfloat16, or auto, which a run replaces by what is faster
     early_stopping_epochs: int = 0  # epochs without a better dev WER before the run ends; 0 is off
@@ -216,6 +231,9 @@ class TrainingConfig:
             f"precision must be auto, float32 or bfloat16, got {self.precision!r}",
         )
         require(self.clip_norm > 0, f"clip_norm must be positive, got {self.clip_norm}")
+        _require_probability("augment_ramp_share", self.augment_ramp_share)
+        weight = self.inner_loss_weight
+        require(0 <= weight < 1, f"inner_loss_weight must be from 0 to below 1, got {weight}")
         for name in (
             "warmup_steps",
             "average_steps",
@@ -248,10 +266,7 @@ class RunConfig:
 
     def without_waveform_augmentation(self) -> "RunConfig":
         """The same run with every probability off; masks on the features stay."""
-        off: dict[str, Any] = {
-            item.name: 0.0 for item in dataclasses.fields(AugmentConfig) if item.name.endswith("_probability")
-        }
-        return dataclasses.replace(self, augment=dataclasses.replace(self.augment, **off))
+        return dataclasses.replace(self, augment=self.augment.scaled(0))
 
     def without_augmentation(self) -> "RunConfig":
         """The same run on the recordings as they are: every probability and every mask off."""

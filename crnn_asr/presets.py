@@ -25,8 +25,27 @@ PRESETS: dict[str, RunConfig] = {
     ),
     "an4": RunConfig(
         preset="an4",
-        augment=AugmentConfig(speed_probability=0.6),
-        training=TrainingConfig(epochs=70, batch_frames=6_000, max_batch_utterances=16),
+        model=ModelConfig(dropout=0.25),
+        # Each of these was chosen on AN4 dev: see docs/log.md.
+        augment=AugmentConfig(
+            noise_probability=0.12,
+            noise_snr_db=(0.0, 30.0),
+            noise_file_probability=0.45,
+            noise_file_snr_db=(-2.0, 25.0),
+            reverb_probability=0.4,
+            reverb_decay_s=(0.15, 0.8),
+            reverb_direct_db=(-15.0, 5.0),
+            speed_probability=0.8,
+            speed_rate=(0.85, 1.15),
+        ),
+        training=TrainingConfig(
+            epochs=160,
+            augment_ramp_share=0.1,
+            batch_frames=6_000,
+            max_batch_utterances=16,
+            inner_loss_weight=0.3,
+            average_steps=300,
+        ),
     ),
     "base": RunConfig(
         preset="base",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from crnn_asr.audio.read import audio_info
 from crnn_asr.console import FAILED, OK, complain, describe, non_negative_int, note, positive_int, run
-from crnn_asr.inference.default_model import PATTERN, find_model
+from crnn_asr.inference.default_model import PATTERN, SHIPPED, find_model
 from crnn_asr.inference.formats import FORMATS, SUBTITLES, header, render
 from crnn_asr.inference.recognizer import Recognizer
 from crnn_asr.language.options import add_decoding_options, decoding_from
@@ -17,7 +17,13 @@ USUAL_CHANNELS, USUAL_RATE_HZ = 2, 48_000  # beyond these, averaging or resampli
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("audio", nargs="+", help="recordings, told apart by content and not by name")
-    parser.add_argument("--model", type=Path, metavar="FILE", help=f"model file (default: the newest {PATTERN})")
+    parser.add_argument(
+        "--model",
+        type=Path,
+        metavar="FILE",
+        help=f"model file (default: the newest {PATTERN} that you made; where there is none, the one that comes with "
+        "the project, for English numbers, spelled words and short commands)",
+    )
     parser.add_argument(
         "--format",
         choices=FORMATS,
@@ -52,7 +58,10 @@ def remark_on(file: str, chosen: int | str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    recognizer = Recognizer(args.model or find_model(), args.threads, args.decoding)
+    model = args.model or find_model()
+    if not args.model and model == SHIPPED:
+        note("no model named and none made: the one in models/an4 listens, for numbers, spelled words, short commands")
+    recognizer = Recognizer(model, args.threads, args.decoding)
     for remark in recognizer.notes:
         note(remark)
     print(header(args.format), end="")

@@ -5,6 +5,7 @@ missing, gain).
 """
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +30,6 @@ from crnn_asr.config import AugmentConfig
 from crnn_asr.errors import DataError
 
 _AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".sph", ".aif", ".aiff", ".au", ".caf", ".w64"}
-_DIRECT_DB = (-6.0, 6.0)  # direct sound over reverberation, from across a room to before the mouth
 _BAND_STOP_CENTER_HZ = (150.0, 6_000.0)
 
 
@@ -55,7 +55,7 @@ class Augmenter:
 
     Args:
         noise_files: recordings of noise; without any, only Gaussian noise is drawn.
-        room_files: impulse responses; without any, rooms are synthetic.
+        room_files: impulse responses; without any, all rooms are synthetic.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -74,6 +74,12 @@ class Augmenter:
         self.noise_files = tuple(noise_files)
         self.room_files = tuple(room_files)
         self._sounds = Sounds(sample_rate_hz)
+
+    def scaled(self, share: float) -> "Augmenter":
+        """One with a share of each probability; the two share the recordings in memory."""
+        other = copy(self)
+        other.config = self.config.scaled(share)
+        return other
 
     def __call__(self, samples: Samples, rng: np.random.Generator) -> Samples:
         """Samples (N,) with effects drawn for them; N changes by stretch and speed, and values may go beyond ±1."""
@@ -118,11 +124,10 @@ class Augmenter:
         return samples
 
     def _draw_room(self, rng: np.random.Generator) -> Effect:
-        if self.room_files:
+        if self.room_files and rng.random() < self.config.reverb_recorded_share:
             return RecordedRoom(self.room_files[rng.integers(len(self.room_files))])
-        return SyntheticRoom(
-            rng.uniform(*self.config.reverb_decay_s), rng.uniform(*_DIRECT_DB), int(rng.integers(1 << 32))
-        )
+        decay_s, direct_db = rng.uniform(*self.config.reverb_decay_s), rng.uniform(*self.config.reverb_direct_db)
+        return SyntheticRoom(decay_s, direct_db, int(rng.integers(1 << 32)))
 
     def _draw_band(self, rng: np.random.Generator) -> Effect:
         nyquist_hz = self._sounds.sample_rate_hz / 2

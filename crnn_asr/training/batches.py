@@ -124,7 +124,7 @@ class BatchSource:
         rng, tempo, num_samples = None, None, self._num_samples
         if self.augmenter:
             rng = np.random.default_rng((training.seed, epoch))
-            tempo = self.augmenter.draw_tempo(num_samples, rng)
+            tempo = self.augmenter.scaled(self._strength(epoch)).draw_tempo(num_samples, rng)
             changed = tempo.num_samples(num_samples)
             fits = self.config.model.output_length(features.num_frames(changed)) >= self._min_logit_frames
             fits &= self._is_audio  # what is stored as features is not played at all
@@ -157,7 +157,9 @@ class BatchSource:
             features = compute_features(self._samples(plan, index, rng), self.config.features)
         if self.config.model.output_length(len(features)) < need:
             raise ValueError(f"the audio holds {len(features)} frames, too few for its {need} symbols and repeats")
-        return spec_augment(features, self.config.spec_augment, rng) if self.augmenter else features
+        if self.augmenter is None:
+            return features
+        return spec_augment(features, self.config.spec_augment.scaled(self._strength(plan.epoch)), rng)
 
     def _samples(self, plan: Plan, index: int, rng: np.random.Generator) -> NDArray[np.float32]:
         example, config = self.examples[index], self.config
@@ -167,7 +169,12 @@ class BatchSource:
         played = self.augmenter.apply(samples, plan.tempo.effects(index))
         if config.model.output_length(config.features.num_frames(len(played))) >= example.min_logit_frames:
             samples = played  # else the manifest, by which it was planned, gives too long a duration
-        return self.augmenter.apply(samples, self.augmenter.draw_scene(rng))
+        return self.augmenter.apply(samples, self.augmenter.scaled(self._strength(plan.epoch)).draw_scene(rng))
+
+    def _strength(self, epoch: int) -> float:
+        """The share of augmentation that an epoch gets: it grows in the first ones, where there is a ramp."""
+        ramp = self.config.training.augment_ramp_share * self.config.training.epochs
+        return min(1.0, epoch / ramp) if ramp else 1.0
 
     def dataset(self, plan: Plan, start: int = 0, workers: int = 2, share: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
         """Batches of an epoch from number `start` on: features, feature_lengths, labels, label_lengths.

@@ -138,7 +138,13 @@ class CRNN(keras.Model):
         self.built = True
 
     def call(self, inputs: tuple[Tensor, Tensor], training: bool = False, seed: Tensor | None = None) -> Tensor:
-        """Logits of a padded batch.
+        """Logits of a padded batch, (B, ceil(T / time reduction), V): the last of `every_logits`."""
+        return self.every_logits(inputs, training, seed)[-1]
+
+    def every_logits(
+        self, inputs: tuple[Tensor, Tensor], training: bool = False, seed: Tensor | None = None
+    ) -> list[Tensor]:
+        """What the output layer says behind each BiLSTM, the last of which is the network's answer.
 
         Args:
             inputs: features (B, T, F) float32 and feature_lengths (B,) int32.
@@ -146,7 +152,8 @@ class CRNN(keras.Model):
             seed: (2,) int32, what the dropout masks are drawn from; needed in training where there is dropout.
 
         Returns:
-            Logits (B, ceil(T / time reduction), V); the true lengths are `settings.output_length(feature_lengths)`.
+            For each BiLSTM logits (B, ceil(T / time reduction), V); the true lengths are
+            `settings.output_length(feature_lengths)`.
         """
         x, lengths = inputs
         rate = self.settings.dropout if training else 0.0
@@ -161,10 +168,13 @@ class CRNN(keras.Model):
         x = tf.reshape(x, (shape[0], shape[1], self.settings.conv_bins * self.settings.conv_filters[-1]))
         x = tf.transpose(tf.nn.relu(self.projection(x)), (1, 0, 2))
         x = tf.cast(x, tf.float32)
-        for i, (lstm, norm) in enumerate(zip(self.lstms, self.norms)):
-            x = norm(lstm(dropout(x, rate, seed + tf.constant([i, 0])) if rate else x, lengths))
-        x = dropout(x, rate, seed + tf.constant([len(self.lstms), 0])) if rate else x
-        return self.output_layer(tf.transpose(x, (1, 0, 2)))
+        logits = []
+        x = dropout(x, rate, seed) if rate else x
+        for i, (lstm, norm) in enumerate(zip(self.lstms, self.norms), 1):
+            x = norm(lstm(x, lengths))
+            x = dropout(x, rate, seed + tf.constant([i, 0])) if rate else x
+            logits.append(self.output_layer(tf.transpose(x, (1, 0, 2))))
+        return logits
 
     def export_weights(self) -> dict[str, NDArray[np.float32]]:
         """All weights by the names that `crnn_asr.export` reads, float32."""

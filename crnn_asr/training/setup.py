@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from crnn_asr.audio.augment import Augmenter
+from crnn_asr.audio.augment import Augmenter, audio_files
 from crnn_asr.config import FeatureConfig, RunConfig
 from crnn_asr.corpus.manifest import Problem, Utterance
 from crnn_asr.errors import DataError
@@ -68,8 +68,8 @@ def prepare(config: RunConfig, alphabet: str, memory_share: float = 0.0) -> Setu
     augmenter = Augmenter(
         config.augment,
         config.features.sample_rate_hz,
-        noise_files=_audio_files(config.noise_dir),
-        room_files=_audio_files(config.rooms_dir),
+        noise_files=audio_files(Path(config.noise_dir)) if config.noise_dir else (),
+        room_files=audio_files(Path(config.rooms_dir)) if config.rooms_dir else (),
     )
     budget = None
     if memory_share:
@@ -124,15 +124,3 @@ def choose_alphabet(wish: str, utterances: Sequence[Utterance], config: RunConfi
     if wish == "auto":
         return Alphabet.from_texts(normalize(utterance.text, config.text) for utterance in utterances).symbols
     return Alphabet(tuple(wish)).symbols
-
-
-def _audio_files(folder: str) -> tuple[Path, ...]:
-    if not folder:
-        return ()
-    if not Path(folder).is_dir():
-        raise FileNotFoundError(f"no folder at {folder}; expected one with audio files")
-    suffixes = {".wav", ".flac", ".ogg", ".mp3", ".sph"}
-    files = tuple(sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in suffixes))
-    if not files:
-        raise DataError(f"{folder}: expected audio files ({', '.join(sorted(suffixes))}), found none")
-    return files

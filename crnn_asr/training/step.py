@@ -31,7 +31,7 @@ def make_learner(config: RunConfig) -> tuple[CRNN, keras.optimizers.Optimizer, A
     model = CRNN(config.model, config.training.precision)
     optimizer = make_optimizer(config.training, model)
     make_step = make_train_step if config.training.accumulate_batches == 1 else make_accumulating_step
-    return model, optimizer, make_step(model, optimizer, config.training.clip_norm)
+    return model, optimizer, make_step(model, optimizer, config.training.clip_norm, config.training.inner_loss_weight)
 
 
 def run_step(step: Any, batches: Sequence[Any], seeds: Sequence[Tensor], rate: float) -> tuple[Tensor, Tensor]:
@@ -67,7 +67,9 @@ def learning_rate(config: TrainingConfig, step: float, total_steps: int, scale: 
     return config.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (total_steps - warmup)))
 
 
-def make_train_step(model: CRNN, optimizer: keras.optimizers.Optimizer, clip_norm: float) -> Callable[..., Any]:
+def make_train_step(
+    model: CRNN, optimizer: keras.optimizers.Optimizer, clip_norm: float, inner_weight: float = 0.0
+) -> Callable[..., Any]:
     """A compiled function of the batches of this process's replicas, one after another, a seed (2,) and a rate.
 
     It returns the totals of the whole batch (loss, utterances, frames) and the norm of the gradient before clipping. A
@@ -78,7 +80,7 @@ def make_train_step(model: CRNN, optimizer: keras.optimizers.Optimizer, clip_nor
     def replica_step(batches: Any, seed: Tensor) -> tuple[Any, ...]:
         batch = _own(batches)
         (utterances,) = sum_over_replicas(tf.reduce_sum(_counts(batch[1])))
-        totals, gradients = _totals_and_gradients(model, batch, seed, tf.maximum(utterances, 1.0))
+        totals, gradients = _totals_and_gradients(model, batch, seed, tf.maximum(utterances, 1.0), inner_weight)
         totals, *gradients = sum_over_replicas(totals, *gradients)
         return totals, *tf.clip_by_global_norm(gradients, clip_norm)
 
@@ -91,7 +93,7 @@ def make_train_step(model: CRNN, optimizer: keras.optimizers.Optimizer, clip_nor
 
 
 def make_accumulating_step(
-    model: CRNN, optimizer: keras.optimizers.Optimizer, clip_norm: float
+    model: CRNN, optimizer: keras.optimizers.Optimizer, clip_norm: float, inner_weight: float = 0.0
 ) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """`make_train_step` in two functions, for a step of several batches that are not in memory together.
 
@@ -107,7 +109,7 @@ def make_accumulating_step(
     ]
 
     def replica_add(batches: Any, seed: Tensor) -> None:
-        totals, gradients = _totals_and_gradients(model, _own(batches), seed, 1.0)
+        totals, gradients = _totals_and_gradients(model, _own(batches), seed, 1.0, inner_weight)
         for accumulator, value in zip(sums, [totals, *gradients]):
             accumulator.assign_add(value)
 
@@ -152,18 +154,28 @@ def _counts(lengths: Tensor) -> Tensor:
 
 
 def _totals_and_gradients(
-    model: CRNN, batch: list[Tensor], seed: Tensor, divisor: Tensor
+    model: CRNN, batch: list[Tensor], seed: Tensor, divisor: Tensor, inner_weight: float
 ) -> tuple[Tensor, list[Tensor]]:
-    """Of a replica's batch: summed loss, utterances and frames (3,), and the gradient of summed loss / divisor."""
+    """Of a replica's batch: summed loss, utterances and frames (3,), and the gradient of summed loss / divisor.
+
+    The gradient is that of (1 - w) · CTC of the last layer + w · the mean of those behind the layers before (Lee &
+    Watanabe 2021), w being `inner_weight`; the loss is the last layer's.
+    """
     features, lengths, labels, label_lengths = batch
     variables = [variable.value for variable in model.trainable_variables]
     seed = seed + tf.constant([SEEDS_A_REPLICA * _replica(), 0])
     with tf.GradientTape() as tape:
-        logits = model((features, lengths), training=True, seed=seed)
+        *inner, logits = model.every_logits((features, lengths), training=True, seed=seed)
         logit_lengths = tf.maximum(model.settings.output_length(lengths), 1)
-        losses = ctc_loss(logits, logit_lengths, labels, label_lengths)
-        total = tf.reduce_sum(losses * _counts(lengths))
+
+        def summed(logits: Tensor) -> Tensor:
+            return tf.reduce_sum(ctc_loss(logits, logit_lengths, labels, label_lengths) * _counts(lengths))
+
+        total = summed(logits)
         loss = total / divisor
+        if inner and inner_weight:
+            mean = tf.add_n([summed(logits) for logits in inner]) / len(inner)
+            loss = ((1 - inner_weight) * total + inner_weight * mean) / divisor
     frames = tf.cast(tf.reduce_sum(lengths), tf.float32)
     return tf.stack([total, tf.reduce_sum(_counts(lengths)), frames]), tape.gradient(loss, variables)
 

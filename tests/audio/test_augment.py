@@ -23,7 +23,7 @@ from crnn_asr.config import AugmentConfig
 from crnn_asr.errors import AudioError, DataError
 
 PROBABILITIES = [field.name for field in dataclasses.fields(AugmentConfig) if field.name.endswith("_probability")]
-ALWAYS = AugmentConfig(**dict.fromkeys(PROBABILITIES, 1.0))
+ALWAYS = AugmentConfig(**dict.fromkeys(PROBABILITIES, 1.0), reverb_recorded_share=1.0)
 NEVER = AugmentConfig(**dict.fromkeys(PROBABILITIES, 0.0))
 
 
@@ -74,6 +74,20 @@ def test_zero_is_never_and_one_is_always(noise_file: Path, room_file: Path, rng:
         assert [type(effect) for effect in always.draw(16_000, rng)] == order
     samples = speech(rng)
     np.testing.assert_array_equal(never(samples, rng), samples)
+
+
+def test_rooms_are_recorded_in_their_share(room_file: Path, rng: np.random.Generator) -> None:
+    config = dataclasses.replace(NEVER, reverb_probability=0.8, reverb_recorded_share=0.25)
+    drawn = [type(effect) for _ in range(4_000) for effect in Augmenter(config, room_files=[room_file]).draw_scene(rng)]
+    rates = [drawn.count(kind) / 4_000 for kind in (RecordedRoom, SyntheticRoom)]
+    np.testing.assert_allclose(rates, [0.2, 0.6], atol=0.03)
+
+
+def test_scaling_changes_how_often_and_not_how_much(rng: np.random.Generator) -> None:
+    half = Augmenter(ALWAYS).scaled(0.5)
+    assert half.config == dataclasses.replace(ALWAYS, **dict.fromkeys(PROBABILITIES, 0.5))
+    drawn = [len(half.draw(16_000, rng)) for _ in range(2_000)]
+    assert np.mean(drawn) == pytest.approx(3, abs=0.15)  # of six kinds that need no recordings
 
 
 def test_strengths_fill_their_ranges(noise_file: Path, rng: np.random.Generator) -> None:

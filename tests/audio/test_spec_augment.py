@@ -56,3 +56,9 @@ def test_off_is_the_same_and_the_seed_decides(rng: np.random.Generator) -> None:
 def test_fewer_bins_than_the_largest_mask(rng: np.random.Generator) -> None:
     for _ in range(50):
         assert spec_augment(np.ones((5, 4), np.float32), SpecAugmentConfig(), rng).shape == (5, 4)
+
+
+def test_scaling_changes_the_sizes_of_masks() -> None:
+    scaled = SpecAugmentConfig(max_frequency_bins=20, max_time_frames=50).scaled(0.3)
+    assert (scaled.max_frequency_bins, scaled.max_time_frames) == (6, 15)
+    assert scaled.num_time_masks == SpecAugmentConfig().num_time_masks

@@ -13,7 +13,7 @@ from crnn_oracle import random_weights, reference_logits
 import crnn_asr
 from crnn_asr.audio.features import compute_features
 from crnn_asr.errors import AudioError, ModelError
-from crnn_asr.inference import model_file
+from crnn_asr.inference import default_model, model_file
 from crnn_asr.inference.default_model import find_model
 from crnn_asr.inference.recognizer import Recognizer
 from crnn_asr.inference.transcript import Transcript, Word, split_words
@@ -116,6 +116,11 @@ def test_the_default_is_the_newest_model(tmp_path, monkeypatch):
     import os
 
     monkeypatch.chdir(tmp_path)
+    assert find_model() == default_model.SHIPPED == ROOT / "models" / "an4" / "model.int8.tflite"
+    (tmp_path / "models").symlink_to(ROOT / "models")
+    assert find_model() == default_model.SHIPPED
+    (tmp_path / "models").unlink()
+    monkeypatch.setattr(default_model, "SHIPPED", tmp_path / "gone")
     with pytest.raises(ModelError, match=r"run scripts/train\.py, then scripts/quantize\.py"):
         find_model()
     for name, time in (("a", 100), ("b", 300), ("c", 200)):

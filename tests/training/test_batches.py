@@ -47,6 +47,18 @@ def test_same_seed_same_batches_and_any_start(tone_corpus):
     assert any(a[0].shape != b[0].shape or not np.array_equal(a[0], b[0]) for a, b in zip(whole, other))
 
 
+def test_augmentation_grows_over_the_ramp(tone_corpus):
+    """Of the utterances, how many have another tempo: none at first, then more, then as many as without a ramp."""
+    ramped = replace(CONFIG, training=replace(CONFIG.training, epochs=16, augment_ramp_share=0.25))
+    ramp = BatchSource(examples(tone_corpus), ramped, Augmenter(CONFIG.augment))
+    drawn = [ramp.plan(number).tempo for number in range(6)]
+    shares = [np.mean((tempo.stretch != 1) | (tempo.speed != 1)) for tempo in drawn]
+    assert shares[0] == 0 and 0 < shares[1] < shares[3]
+    plain = source(tone_corpus)
+    for left, right in zip(epoch(ramp, 4), epoch(plain, 4), strict=True):
+        np.testing.assert_array_equal(left[0], right[0])
+
+
 def test_a_plan_knows_the_arrays(tone_corpus):
     """Lengths after the drawn tempo, shapes, and the padding of the epoch."""
     augmented, true, padded, changed = source(tone_corpus), 0, 0, 0

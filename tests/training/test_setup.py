@@ -74,7 +74,7 @@ def test_nothing_left_is_a_sentence(tone_corpus, tmp_path):
 
 def test_noise_folders(tone_corpus, tmp_path):
     wanted = config(tone_corpus / "train.jsonl", dev=tone_corpus / "dev.jsonl")
-    with pytest.raises(FileNotFoundError, match="nowhere"):
+    with pytest.raises(OSError, match="nowhere"):
         prepare(replace(wanted, noise_dir=str(tmp_path / "nowhere")), "auto")
     with pytest.raises(DataError, match="found none"):
         prepare(replace(wanted, rooms_dir=str(tmp_path)), "auto")
