@@ -48,9 +48,9 @@ class Trial:
     scores: Scores
 
     @property
-    def rank(self) -> tuple[int, int, int, float, float]:
-        """Fewer wrong words first, then fewer wrong characters, then what is cheaper and changes less."""
-        return self.scores.words.errors, self.scores.characters.errors, self.beam, self.alpha, self.beta
+    def rank(self) -> tuple[int, int]:
+        """Fewer wrong words first, then fewer wrong characters; of equals the first tried is taken."""
+        return self.scores.words.errors, self.scores.characters.errors
 
 
 def search(score: Callable[[float, float, int], Scores]) -> Iterator[Trial]:

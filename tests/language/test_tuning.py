@@ -27,14 +27,14 @@ def test_every_setting_is_tried_once_and_the_best_is_found():
     assert (best.alpha, best.beta, best.beam) == (0.6, 4, 64)
 
 
-def test_equal_word_errors_are_told_apart_by_characters_and_then_by_cost():
-    trials = [
-        Trial(0.5, 1, 32, scores(9, 30)),
-        Trial(0.2, 1, 32, scores(9, 31)),
-        Trial(0.5, 1, 8, scores(9, 30)),
-        Trial(0.4, 1, 8, scores(10, 5)),
-    ]
-    assert min(trials, key=lambda trial: trial.rank) is trials[2]
+def test_equal_word_errors_are_told_apart_by_characters():
+    ranks = [Trial(0.5, 1, 32, scores(*errors)).rank for errors in ((9, 30), (9, 31), (10, 5))]
+    assert ranks == sorted(ranks)
+
+
+def test_of_equals_the_beam_of_the_grid_is_taken():
+    trials = list(search(lambda alpha, beta, beam: scores(9, 30)))
+    assert min(trials, key=lambda trial: trial.rank).beam == 32
 
 
 @pytest.mark.parametrize("values", [(-0.1, 1, 8), (float("nan"), 1, 8), (0.5, float("inf"), 8), (0.5, 1, 0)])
