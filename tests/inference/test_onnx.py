@@ -18,6 +18,8 @@ from crnn_asr.export.convert import convert
 from crnn_asr.inference import model_file, onnx_entry
 from crnn_asr.inference.model_file import Metadata
 from crnn_asr.inference.recognizer import Recognizer
+from crnn_asr.inference.tune import keep
+from crnn_asr.language.tuning import Tuning
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -109,6 +111,15 @@ def test_models_of_others_are_refused(network, metadata, tmp_path):
     model_file.write(tmp_path / "empty.onnx", b"\x08\x07", metadata)
     with pytest.raises(ModelError, match="ONNX Runtime does not run this model"):
         Recognizer(tmp_path / "empty.onnx")
+
+
+def test_a_tuning_is_kept_in_it_and_others_still_read_it(path, network, metadata):
+    tuning = Tuning("e" * 64, "e.arpa", 0.2, 1.0, 16, 9.0, 5.0, 12.0, 100)
+    keep(path, tuning)
+    assert model_file.read(path) == (network, replace(metadata, scheme="onnx", tunings=(tuning,)))
+    entries = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+    assert json.loads(entries["crnn_asr.json"])["tunings"][0]["alpha"] == 0.2
+    assert Recognizer(path).metadata.tunings == (tuning,)
 
 
 def test_without_onnx_runtime_it_is_a_sentence_and_a_tflite_runs(path, model_path, monkeypatch):
