@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from crnn_asr.audio.augment import audio_files
-from crnn_asr.console import FAILED, OK, complain, non_negative_int, progress_bar, run
+from crnn_asr.console import FAILED, OK, complain, non_negative_int, note, progress_bar, run
 from crnn_asr.corpus.manifest import read_manifest
 from crnn_asr.files import write_text
 from crnn_asr.inference.error_report import ErrorReport, result_dict, write_report
 from crnn_asr.inference.evaluation import Evaluation, System
 from crnn_asr.inference.robustness import Robustness, Surroundings, evaluate_robustness
+from crnn_asr.language.decoding import Decoding, open_decoder
+from crnn_asr.language.options import add_decoding_options, decoding_from
 from crnn_asr.native import load_tensorflow
 from crnn_asr.text.alphabet import Alphabet
 
@@ -53,7 +55,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     robustness.add_argument(
         "--seed", type=non_negative_int, default=0, help="another one draws other noise and rooms (default: 0)"
     )
+    add_decoding_options(parser)
     args = parser.parse_args(argv)
+    args.decoding = decoding_from(args, parser)
     if args.noise and not args.snr:
         parser.error("--noise says what to mix in, and --snr at which levels; add, for example, --snr 20,10,5,0")
     return args
@@ -70,19 +74,22 @@ def decibels(text: str) -> tuple[float, ...]:
     return tuple(dict.fromkeys(values))
 
 
-def open_system(path: Path) -> System:
-    """Any file or folder that we write; TensorFlow only if needed."""
+def open_system(path: Path, decoding: Decoding) -> tuple[System, list[str]]:
+    """Any file or folder that we write, and remarks on its decoding; TensorFlow only if needed."""
     if path.is_file() and path.suffix != ".keras":
         from crnn_asr.inference.recognizer import Recognizer
 
-        recognizer = Recognizer(path)
+        recognizer = Recognizer(path, decoding=decoding)
         metadata = recognizer.metadata
-        return System(recognizer.logits, metadata.features, metadata.text, recognizer.alphabet)
+        named = (metadata.features, metadata.text, recognizer.alphabet, recognizer.decode)
+        return System(recognizer.logits, *named), recognizer.notes
     load_tensorflow()
     from crnn_asr.training.transcriber import open_model
 
     config, model = open_model(path)
-    return System(model, config.features, config.text, Alphabet(config.alphabet))
+    alphabet = Alphabet(config.alphabet)
+    decode, notes = open_decoder(decoding, alphabet, config.text)
+    return System(model, config.features, config.text, alphabet, decode), notes
 
 
 def show(result: Evaluation, worst: int) -> None:
@@ -124,7 +131,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     utterances, bad_lines = read_manifest(args.manifest)
     noise_files, room_files = (audio_files(folder) if folder else () for folder in (args.noise, args.rooms))
     surroundings = Surroundings(args.snr, noise_files, room_files, args.seed)
-    system = open_system(args.model)
+    system, notes = open_system(args.model, args.decoding)
+    for remark in notes:
+        note(remark)
     with progress_bar("evaluate", "utterance") as move:
         tried = evaluate_robustness(surroundings, system, utterances, move)
     result, robustness = tried.clean, tried if tried.rows else None

@@ -9,6 +9,7 @@ from crnn_asr.console import FAILED, OK, complain, describe, non_negative_int, n
 from crnn_asr.inference.default_model import PATTERN, SHIPPED, find_model
 from crnn_asr.inference.formats import FORMATS, SUBTITLES, header, render
 from crnn_asr.inference.recognizer import Recognizer
+from crnn_asr.language.options import add_decoding_options, decoding_from
 
 USUAL_CHANNELS, USUAL_RATE_HZ = 2, 48_000  # beyond these, averaging or resampling is worth a remark
 
@@ -34,7 +35,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--channel", type=channel, default="mean", metavar="N", help="channel to hear, from 0 (default: mean of all)"
     )
     parser.add_argument("--threads", type=positive_int, default=1, metavar="N", help="of the network (default: 1)")
+    add_decoding_options(parser)
     args = parser.parse_args(argv)
+    args.decoding = decoding_from(args, parser)
     if args.format in SUBTITLES and len(args.audio) > 1:
         parser.error(f"--format {args.format} makes the subtitles of one recording, got {len(args.audio)} recordings")
     return args
@@ -58,7 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     model = args.model or find_model()
     if not args.model and model == SHIPPED:
         note("no model named and none made: the one in models/an4 listens, for numbers, spelled words, short commands")
-    recognizer = Recognizer(model, args.threads)
+    recognizer = Recognizer(model, args.threads, args.decoding)
+    for remark in recognizer.notes:
+        note(remark)
     print(header(args.format), end="")
     code = OK
     for file in args.audio:

@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
+OPTIONAL = ("requirements-onnx.txt", "requirements-lm.txt")
 HEAVY = {"tensorflow", "keras", "librosa", "matplotlib", "onnx", "onnxruntime"}
 
 
@@ -18,7 +19,7 @@ def read_pins(name: str) -> dict[str, str]:
     """Version by distribution, import-name style (underscores); every other line must be `-e .`."""
     lines = [line.split("#")[0].strip() for line in (ROOT / name).read_text().splitlines()]
     lines = [line for line in lines if line]
-    assert lines.count("-e .") == (name != "requirements-onnx.txt"), f"{name} must install the package itself"
+    assert lines.count("-e .") == (name not in OPTIONAL), f"{name} must install the package itself"
     pins = [re.fullmatch(r"([a-z0-9-]+)==([0-9][0-9a-z.]*)", line) for line in lines if line != "-e ."]
     assert all(pins), f"{name} must pin exactly: {lines}"
     return {pin[1].replace("-", "_"): pin[2] for pin in pins if pin}
@@ -37,7 +38,7 @@ def third_party_imports(folder: Path) -> set[str]:
 
 
 def test_everything_that_is_imported_is_pinned():
-    pinned = set(read_pins("requirements.txt")) | set(read_pins("requirements-onnx.txt"))
+    pinned = set(read_pins("requirements.txt")).union(*map(read_pins, OPTIONAL))
     for folder in ("crnn_asr", "scripts", "tests"):
         assert third_party_imports(ROOT / folder) <= pinned, folder
 
@@ -52,8 +53,14 @@ def test_inference_needs_few_and_the_same_versions():
     }  # if asked for
 
 
+def test_decoding_needs_no_more_and_kenlm_where_it_is():
+    few = set(read_pins("requirements-infer.txt"))
+    assert third_party_imports(ROOT / "crnn_asr" / "language") == {"numpy", "pyctcdecode", "kenlm"}
+    assert {"numpy", "pyctcdecode"} <= few and set(read_pins("requirements-lm.txt")) == {"kenlm"}
+
+
 def test_make_installs_what_the_tests_need():
-    assert "-r requirements.txt -r requirements-onnx.txt" in make("--dry-run", "VENV=none", "test").stdout
+    assert "-r requirements.txt -r requirements-onnx.txt\n" in make("--dry-run", "VENV=none", "test").stdout
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)

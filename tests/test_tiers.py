@@ -17,9 +17,10 @@ ALLOWED = {
     "corpus": {"audio", "text"},
     "training": {"audio", "text", "corpus"},
     "export": {"audio", "text", "corpus", "training", "inference"},
-    "inference": {"audio", "text", "corpus"},
+    "language": {"text", "corpus"},
+    "inference": {"audio", "text", "corpus", "language"},
 }
-LIGHT = ("audio", "text", "corpus", "inference")
+LIGHT = ("audio", "text", "corpus", "language", "inference")
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 BLOCKED = """
@@ -39,7 +40,7 @@ from pathlib import Path
 import numpy as np
 import crnn_asr
 
-for room in ("audio", "text", "corpus", "inference"):
+for room in ("audio", "text", "corpus", "language", "inference"):
     package = importlib.import_module(f"crnn_asr.{room}")
     for module in pkgutil.iter_modules(package.__path__, f"crnn_asr.{room}."):
         importlib.import_module(module.name)

@@ -15,8 +15,9 @@ from crnn_asr.config import FeatureConfig, TextConfig
 from crnn_asr.console import describe
 from crnn_asr.corpus.manifest import Problem, Utterance
 from crnn_asr.errors import DataError
+from crnn_asr.language.decoding import Decoder
 from crnn_asr.text.alphabet import Alphabet
-from crnn_asr.text.decode import greedy_text
+from crnn_asr.text.decode import greedy_symbols, joined
 from crnn_asr.text.metrics import ErrorCounts, Scores, score
 from crnn_asr.text.normalize import normalize
 
@@ -33,10 +34,12 @@ class System:
     features: FeatureConfig
     text: TextConfig
     alphabet: Alphabet
+    decode: Decoder | None = None  # greedily
 
     def transcribe(self, samples: Samples) -> str:
         """The text of samples (N,); the one place where logits become text here."""
-        return greedy_text(self.model(compute_features(samples, self.features)), self.alphabet)
+        logits = self.model(compute_features(samples, self.features))
+        return joined(self.decode(logits) if self.decode else greedy_symbols(logits, self.alphabet))
 
 
 @dataclass(frozen=True)

@@ -185,6 +185,8 @@ def _plain(value: Any) -> str:
         return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
     if isinstance(value, list) and value and all(isinstance(item, str) and len(item) == 1 for item in value):
         return f"{len(value)} symbols {''.join(value)!r}"
+    if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+        return "; ".join(map(_plain, value))
     if isinstance(value, float):
         return f"{value:g}"
     return str(value)

@@ -22,6 +22,7 @@ from crnn_asr.config import FeatureConfig, ModelConfig, TextConfig
 from crnn_asr.errors import ModelError
 from crnn_asr.files import replacing
 from crnn_asr.inference import onnx_entry
+from crnn_asr.language.tuning import Tuning
 from crnn_asr.strict_json import from_dict, to_dict
 
 FORMAT, FORMAT_VERSION, MEMBER = "crnn_asr", 2, "crnn_asr.json"
@@ -75,6 +76,7 @@ class Metadata:
     training: dict[str, Any]
     input: Encoding = Encoding()
     output: Encoding = Encoding()
+    tunings: tuple[Tuning, ...] = ()  # one a language model, the last found last
 
     def __post_init__(self) -> None:
         if self.model.num_mels != self.features.num_mels:
@@ -99,6 +101,8 @@ def write(path: Path, network: bytes, metadata: Metadata) -> None:
         **to_dict(metadata),
         "network_bytes": len(network),
     }
+    if not metadata.tunings:
+        del description["tunings"]  # so that a model without any is the same file as before there were some
     text = json.dumps(description, ensure_ascii=False, indent=1)
     data = (_in_metadata if is_onnx(network) else _zipped)(network, text)[:-DIGEST_BYTES]
     with replacing(path) as partial:
@@ -146,7 +150,7 @@ def _parse(data: bytes) -> tuple[bytes, Metadata]:
     num_bytes = values.pop("network_bytes", None)
     if not isinstance(num_bytes, int) or not 0 < num_bytes < len(data):
         raise ModelError(f"description: network_bytes: expected a number of bytes in front of it, got {num_bytes!r}")
-    return data[:num_bytes], from_dict(Metadata, values, "description")
+    return data[:num_bytes], from_dict(Metadata, {"tunings": [], **values}, "description")
 
 
 def _digest(data: bytes) -> bytes:

@@ -13,8 +13,8 @@ from crnn_asr.errors import ModelError
 from crnn_asr.inference import model_file
 from crnn_asr.inference.backends import open_network
 from crnn_asr.inference.transcript import Transcript, split_words
+from crnn_asr.language.decoding import GREEDY, Decoding, open_decoder
 from crnn_asr.text.alphabet import Alphabet
-from crnn_asr.text.decode import greedy_symbols
 
 Samples = NDArray[np.float32]
 
@@ -25,19 +25,28 @@ class Recognizer:
     Args:
         path: a model file that `scripts/quantize.py` wrote, `.tflite` or `.onnx`.
         num_threads: of the network; None is one, and more hardly help a recurrent network.
+        decoding: how logits become text.
+
+    Attributes:
+        notes: what a user should know of the decoding, a sentence each.
 
     Raises:
-        ModelError: not such a file, or a damaged one; an `.onnx` where ONNX Runtime is not installed.
-        OSError: the file cannot be opened.
+        ModelError: not such a file, or a damaged one; an `.onnx` where ONNX Runtime is not installed; a language model
+            that is none, or words that this model cannot write.
+        DataError: a lexicon or a hotword that is not what it should be.
+        OSError: a file cannot be opened.
 
     Example:
         >>> Recognizer("models/an4/model.int8.tflite").transcribe("audio.wav").text  # doctest: +SKIP
         'yes erase u c v seventy nine'
     """
 
-    def __init__(self, path: str | os.PathLike[str], num_threads: int | None = None) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], num_threads: int | None = None, decoding: Decoding = GREEDY
+    ) -> None:
         network, self.metadata = model_file.read(Path(path))
         self.alphabet = Alphabet(self.metadata.alphabet)
+        self.decode, self.notes = open_decoder(decoding, self.alphabet, self.metadata.text, self.metadata.tunings)
         self._network = open_network(network, num_threads or 1)
         described = (self.metadata.model.num_mels, self.metadata.model.num_symbols)
         if self._network.widths != described:
@@ -84,7 +93,7 @@ class Recognizer:
         return self._finish(features, samples / config.sample_rate_hz, time.perf_counter())
 
     def _finish(self, features: NDArray[np.float32], duration_s: float, start: float) -> Transcript:
-        symbols = greedy_symbols(self.logits(features), self.alphabet)
+        symbols = self.decode(self.logits(features))
         config = self.metadata.features
         frame_s = self.metadata.model.time_reduction * config.hop_samples / config.sample_rate_hz
         words = split_words(symbols, frame_s, duration_s)

@@ -41,7 +41,7 @@ def split_words(symbols: Sequence[Symbol], frame_s: float, duration_s: float) ->
     """Words of decoded symbols, which spaces divide.
 
     Args:
-        symbols: as `greedy_symbols` gives them, their times in logit frames.
+        symbols: as a decoder gives them, their times in logit frames.
         frame_s: seconds per logit frame.
         duration_s: the recording's; no word ends later.
     """

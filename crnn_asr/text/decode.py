@@ -1,6 +1,7 @@
 """Greedy CTC decoding: the best symbol of each frame, repeats merged, blanks dropped."""
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,9 +30,14 @@ def greedy_symbols(logits: NDArray[np.float32], alphabet: Alphabet) -> list[Symb
     ]
 
 
+def joined(symbols: Iterable[Symbol]) -> str:
+    """The text of decoded symbols, with outer and double spaces removed."""
+    return " ".join("".join(symbol.character for symbol in symbols).split())
+
+
 def greedy_text(logits: NDArray[np.float32], alphabet: Alphabet) -> str:
-    """The text of one utterance, shape (T, V), with outer and double spaces removed."""
-    return " ".join("".join(symbol.character for symbol in greedy_symbols(logits, alphabet)).split())
+    """The text of one utterance, shape (T, V), as `joined` gives it."""
+    return joined(greedy_symbols(logits, alphabet))
 
 
 def greedy_batch(logits: NDArray[np.float32], logit_lengths: NDArray[np.int32], alphabet: Alphabet) -> list[str]:

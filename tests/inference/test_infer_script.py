@@ -130,4 +130,13 @@ def test_the_process_says_nothing_but_text_and_loads_nothing_heavy(clip, tmp_pat
     assert all(line.startswith("import time:") for line in lines)
     loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
     assert "ai_edge_litert" in loaded
-    assert not loaded & {"tensorflow", "keras", "librosa", "matplotlib", "rapidfuzz", "onnx", "onnxruntime"}
+    assert not loaded & {
+        "tensorflow",
+        "keras",
+        "librosa",
+        "matplotlib",
+        "rapidfuzz",
+        "onnx",
+        "onnxruntime",
+        "pyctcdecode",
+    }

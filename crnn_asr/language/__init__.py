@@ -1,0 +1,1 @@
+"""n-gram language models and the beam search that uses them."""
