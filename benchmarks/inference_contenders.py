@@ -63,6 +63,45 @@ def ours(scheme: str, folder: Path, weights: Weights, config: ModelConfig, threa
     return open_network((folder / file_name(scheme)).read_bytes(), threads).logits
 
 
+def plain_integer(folder: Path, weights: Weights, config: ModelConfig, threads: int) -> Model:
+    """The fused LSTM as one writes it down, and the converter's own calibration on the inputs as they are."""
+    load_tensorflow()
+    import tensorflow as tf
+
+    from crnn_asr.export import fused
+    from crnn_asr.export.fold import EPSILON
+    from crnn_asr.export.graph import compiled, save
+    from crnn_asr.export.modes import Float
+
+    def network(features: Any) -> Any:
+        x = features[..., None]
+        for i, strides in enumerate(config.conv_strides):
+            x = tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
+            x = tf.nn.conv2d(x, weights[f"conv{i}.kernel"], strides, "VALID")
+            mean, variance, beta, gamma = (weights[f"conv{i}.{part}"] for part in ("mean", "variance", "beta", "gamma"))
+            x = tf.nn.relu(tf.nn.batch_normalization(x, mean, variance, beta, gamma, EPSILON))
+        x = tf.reshape(x, (-1, config.conv_bins * config.conv_filters[-1]))
+        x = tf.nn.relu(tf.matmul(x, weights["projection.kernel"]) + weights["projection.bias"])
+        for i in range(config.lstm_layers):
+            parts = (weights[f"lstm{i}.{part}"] for part in ("kernel", "recurrent", "bias"))
+            x = fused.bilstm(x, *parts, Float(), f"lstm{i}")
+            mean, variance = tf.nn.moments(x, -1, keepdims=True)
+            beta, gamma = weights[f"norm{i}.beta"], weights[f"norm{i}.gamma"]
+            x = tf.nn.batch_normalization(x, mean, variance, beta, gamma, EPSILON)
+        return (tf.matmul(x, weights["output.kernel"]) + weights["output.bias"])[None]
+
+    with tempfile.TemporaryDirectory() as scratch:
+        save(compiled(network, config), Path(scratch))
+        converter = tf.lite.TFLiteConverter.from_saved_model(scratch)
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        inputs = list(np.load(folder / "inputs.npz").values())
+        converter.representative_dataset = lambda: ([values[None]] for values in inputs)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        with redirect_stdout(io.StringIO()), without_native_lines(b"INFO: ", b"fully_quantize"):
+            flatbuffer = converter.convert()
+    return open_network(flatbuffer, threads).logits
+
+
 def plain_keras(dynamic: bool, folder: Path, weights: Weights, config: ModelConfig, threads: int) -> Model:
     """Stock Keras layers for one utterance at a time, straight through the converter: the LSTMs become loops."""
     load_tensorflow()
@@ -150,6 +189,7 @@ def onnx_runtime(dynamic: bool, folder: Path, weights: Weights, config: ModelCon
 
 CONTENDERS: dict[str, Maker] = {
     **{scheme: partial(ours, scheme) for scheme in (*SCHEMES, *ONNX_SCHEMES)},
+    "plain-integer": plain_integer,
     "keras-float": partial(plain_keras, False),
     "keras-dynamic": partial(plain_keras, True),
     "ort-float": partial(onnx_runtime, False),

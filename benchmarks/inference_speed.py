@@ -1,12 +1,13 @@
 """Inference time beside the plain Keras conversions, ONNX Runtime and PyTorch: same weights, in turn in one run.
 
 Each contender has a process of its own. A turn is one call that does not count, so that a change of length is not in
-it, and --calls that do; the numbers are medians over all turns. The last column is how far the logits are from those
-of the float network (relative root mean square): all compute the same, but random weights are rounded worse than
-trained ones.
+it, and --calls that do; the numbers are medians over all turns, of processor time with one thread and by the clock
+with more. The last column is how far the logits are from those of the float network (relative root mean square): all
+compute the same, but random weights are rounded worse than trained ones.
 
 The peers need more than requirements.txt: pip install -r requirements-onnx.txt torch (a CPU build). Names:
   int8, dynamic, …       our files, as quantize.py writes them
+  plain-integer          the converter's fused INT8 LSTM without what our scheme integer does about ranges and norms
   keras-float, -dynamic  stock Keras layers through the TensorFlow Lite converter
   ort-float, -dynamic    PyTorch's network through its ONNX exporter, and ONNX Runtime's dynamic quantizer
   torch-float, -dynamic  PyTorch, and its dynamic quantizer
@@ -75,13 +76,14 @@ def worker(name: str, folder: Path, config: ModelConfig, threads: int, calls: in
     except Exception as error:
         pipe.send(f"failed ({type(error).__name__})")
         return
+    clock = time.process_time if threads == 1 else time.perf_counter
     while (index := pipe.recv()) is not None:
         model(inputs[index])
         times = []
         for _ in range(calls):
-            start = time.perf_counter()
+            start = clock()
             model(inputs[index])
-            times.append(time.perf_counter() - start)
+            times.append(clock() - start)
         pipe.send(times)
 
 

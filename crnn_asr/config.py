@@ -114,6 +114,12 @@ class ModelConfig:
             bins = -(-bins // stride)
         return bins
 
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names in the order of the data; norms belong to the layer before them. `TransferConfig.freeze` counts so."""
+        convs, lstms = len(self.conv_filters), self.lstm_layers
+        return (*(f"conv{i}" for i in range(convs)), "projection", *(f"lstm{i}" for i in range(lstms)), "output")
+
     def output_length(self, num_frames: Any) -> Any:
         """Logit frames for feature frames; an int, a NumPy array or an integer tensor, and the same kind back."""
         for stride, _ in self.conv_strides:
@@ -248,6 +254,19 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True)
+class TransferConfig:
+    """Another model's weights to start from."""
+
+    model: str = ""  # run directory or .keras file; empty is off
+    sha256: str = ""  # of the file with the weights, filled in when the run starts
+    freeze: int = 0  # so many of the first layers stay as they were there; 0 is off
+
+    def __post_init__(self) -> None:
+        good = self.freeze == 0 or (self.freeze > 0 and bool(self.model))
+        require(good, f"freeze must be 0, or a number of layers of a model that is named, got {self.freeze}")
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """Everything that a run directory's `config.json` holds."""
 
@@ -258,11 +277,17 @@ class RunConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     spec_augment: SpecAugmentConfig = field(default_factory=SpecAugmentConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    transfer: TransferConfig = field(default_factory=TransferConfig)
     alphabet: tuple[str, ...] = ()  # symbols without the blank
     train_manifests: tuple[str, ...] = ()
     dev_manifest: str = ""
     noise_dir: str = ""
     rooms_dir: str = ""
+
+    def __post_init__(self) -> None:
+        names, freeze = self.model.layers[:-1], self.transfer.freeze
+        good = freeze <= len(names)
+        require(good, f"this network has {len(names)} layers that can be frozen ({', '.join(names)}), got {freeze}")
 
     def without_waveform_augmentation(self) -> "RunConfig":
         """The same run with every probability off; masks on the features stay."""

@@ -35,6 +35,14 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "scale and zero point stand in the file's description (default: float32)",
     )
     parser.add_argument(
+        "--output",
+        choices=("logits", "log-probs"),
+        default="logits",
+        help="what the network ends in; log-probs, by log-softmax, is for decoders that want it so: greedy decoding "
+        "hears the same in both. In the scheme integer, and with --io int8, log-probabilities have steps of 1/16 and "
+        "none is below -15.9 (default: logits)",
+    )
+    parser.add_argument(
         "--no-speed", action="store_true", help="do not measure times and memory, nor judge them (about a minute less)"
     )
     calibration = parser.add_argument_group("calibration, for int8 and integer: the ranges of activations are measured")
@@ -120,7 +128,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if sets.left_out:
         note(f"{len(sets.left_out)} utterances are in dev and do not calibrate; the first: {sets.left_out[0]}")
     gate = Gate(args.max_wer_increase, args.max_slowdown)
-    order = Order(schemes_of(args.scheme), args.samples, args.ranges, gate, not args.no_speed, args.io)
+    log_probs = args.output == "log-probs"
+    order = Order(schemes_of(args.scheme), args.samples, args.ranges, gate, not args.no_speed, args.io, log_probs)
     report, unread = quantize(folder, order, sets, progress_bar)
     print(terminal_text(report), end="")
     for result in report.results:

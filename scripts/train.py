@@ -1,9 +1,10 @@
-"""Train a recogniser from nothing on JSONL manifests; interrupt it when you like, --resume goes on exactly there."""
+"""Train a recogniser on JSONL manifests, from nothing or from another model's weights.
+
+Interrupt it when you like, --resume goes on exactly there.
+"""
 
 import argparse
 import signal
-import sys
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from crnn_asr.console import (
     run,
     share,
 )
+from crnn_asr.errors import ModelError
 from crnn_asr.native import load_tensorflow, single_threaded_blas
 from crnn_asr.presets import PRESETS
 from crnn_asr.strict_json import save_config
@@ -29,7 +31,6 @@ from crnn_asr.strict_json import save_config
 DEFAULT_DATA = Path("data/librispeech")
 AUTO = "auto"
 MEMORY_SHARE = 0.5  # of what is available, for --batch-seconds auto
-LOG_EVERY_S = 60  # where there is no terminal to draw a bar on
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -65,6 +66,21 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     again = place.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on with the run in --out, as it was configured")
     again.add_argument("--fresh", action="store_true", help="delete the run in --out and start over")
+    start = parser.add_argument_group("another model to start from")
+    start.add_argument(
+        "--init",
+        type=Path,
+        metavar="MODEL",
+        help="run directory or .keras file; its preset and sizes are the defaults; layers of the same sizes are kept, "
+        "and the outputs of symbols that both alphabets have (default: off, all weights are drawn)",
+    )
+    start.add_argument(
+        "--freeze",
+        type=non_negative_int,
+        metavar="N",
+        help="layers that stay as they are in --init's model, from the first on: convolutions with their batch norms, "
+        "then the projection, then BiLSTMs; 0 is off (default: 0)",
+    )
     recipe = parser.add_argument_group("recipe (defaults come from the preset)")
     recipe.add_argument("--preset", choices=sorted(PRESETS), help="sizes of model and training (default: an4)")
     recipe.add_argument("--epochs", type=positive_int, help="passes over the training data")
@@ -109,6 +125,19 @@ def seconds_or_auto(text: str) -> float | str:
     return text if text == AUTO else positive_float(text)
 
 
+def base_config(args: argparse.Namespace) -> RunConfig:
+    """The preset, or where --init is given and none, that of its model, with its sizes, features and language."""
+    if not args.init or args.preset:
+        return PRESETS[args.preset or "an4"]
+    load_tensorflow()
+    from crnn_asr.training.transfer import read_config
+
+    source = read_config(args.init)
+    if source.preset not in PRESETS:
+        raise ModelError(f"{args.init} has the preset {source.preset!r}, which is none here; name one with --preset")
+    return replace(PRESETS[source.preset], features=source.features, model=source.model, text=source.text)
+
+
 def wanted_config(args: argparse.Namespace, base: RunConfig) -> RunConfig:
     """`base` with what the command line says of it."""
     training = {
@@ -132,6 +161,9 @@ def wanted_config(args: argparse.Namespace, base: RunConfig) -> RunConfig:
         "dev_manifest": args.dev and str(args.dev.resolve()),
         "text": args.language and replace(base.text, language=args.language),
         "training": replace(base.training, **_given(training)),
+        "transfer": replace(
+            base.transfer, **_given({"model": args.init and str(args.init.resolve()), "freeze": args.freeze})
+        ),
     }
     config = replace(base, **_given(whole))
     if args.records:
@@ -169,6 +201,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.records and (args.noise or args.rooms):
         complain("--noise and --rooms need the audio, and --records has features; name manifests with --train instead")
         return USAGE
+    if args.freeze and not (args.init or args.resume):
+        complain("--freeze keeps layers of the model that --init names; give both, or leave it out")
+        return USAGE
+    if args.init and not args.resume and args.out.resolve() in (init := args.init.resolve(), *init.parents):
+        complain(f"--init {args.init} would be deleted with what is in --out; choose another --out")
+        return USAGE
     from crnn_asr.training.run import RunDirectory
     from crnn_asr.training.tf_config import worker
 
@@ -191,7 +229,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return USAGE
     else:
-        config = find_manifests(wanted_config(args, PRESETS[args.preset or "an4"]))
+        base = base_config(args)
+        if (args.freeze or 0) >= len(base.model.layers):
+            *most, _ = base.model.layers
+            complain(f"--freeze: expected 0 to {len(most)} layers ({', '.join(most)}), got {args.freeze}")
+            return USAGE
+        config = find_manifests(wanted_config(args, base))
     if count > 1:
         note(f"worker {number} of 0 to {count - 1}: waits until all are started")
     return train(directory, config, args, number == 0)
@@ -200,6 +243,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def train(directory: Any, config: RunConfig, args: argparse.Namespace, is_chief: bool) -> int:
     load_tensorflow()
     from crnn_asr.training.loop import Trainer
+    from crnn_asr.training.progress import follow
     from crnn_asr.training.records import Record
     from crnn_asr.training.replicas import explained, find_strategy
     from crnn_asr.training.setup import prepare
@@ -215,6 +259,10 @@ def train(directory: Any, config: RunConfig, args: argparse.Namespace, is_chief:
         directory.write_skipped([*setup.failed, *setup.skipped])
     for problem in setup.failed:
         complain(problem)
+    if setup.inheritance:
+        note(f"from {args.init}: {setup.inheritance}")
+    if setup.config.transfer.freeze:
+        note(f"frozen: {', '.join(setup.config.model.layers[: setup.config.transfer.freeze])}")
     if setup.budget:
         note(f"--batch-seconds auto: {setup.budget}")
     if setup.skipped:
@@ -244,53 +292,6 @@ def train(directory: Any, config: RunConfig, args: argparse.Namespace, is_chief:
         f"{p.seconds / 60:.1f} minutes of training; the model is in {directory.root}"
     )
     return FAILED if setup.failed or unusable else OK
-
-
-def follow(trainer: Any) -> int:
-    """Show the run until it ends; give the number of the signal that stopped it, or 0."""
-    from tqdm import tqdm
-
-    from crnn_asr.training.loop import EpochDone, StepDone
-
-    received: list[int] = []
-
-    def stop(number: int, _: object) -> None:
-        if received:  # the second one stops at once; the last checkpoint stands
-            raise KeyboardInterrupt
-        received.append(number)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-    interactive = sys.stderr.isatty()
-    last_line = time.monotonic()
-    with tqdm(unit="step", leave=False, disable=not interactive) as bar:
-        for event in trainer.events(lambda: bool(received)):
-            if isinstance(event, StepDone):
-                bar.total, bar.n = event.batches, event.batch
-                bar.set_description(f"epoch {event.epoch}", refresh=False)
-                bar.set_postfix_str(step_line(event))
-                if not interactive and time.monotonic() - last_line > LOG_EVERY_S:
-                    print(f"epoch {event.epoch}, step {event.batch} of {event.batches}: {step_line(event)}", flush=True)
-                    last_line = time.monotonic()
-            elif isinstance(event, EpochDone):
-                bar.clear()
-                print(epoch_line(event.metrics) + ("  best" if event.is_best else ""), flush=True)
-                last_line = time.monotonic()
-    return received[0] if received else 0
-
-
-def step_line(event: Any) -> str:
-    return (
-        f"loss {event.loss:.2f}, {event.audio_seconds_per_second:.0f} audio-s/s, wait {event.wait_share:.0%}, "
-        f"{event.seconds_left / 60:.1f} min left"
-    )
-
-
-def epoch_line(metrics: dict[str, Any]) -> str:
-    return (
-        "epoch {epoch:3d}  loss {train_loss:7.2f}  dev {dev_loss:7.2f}  WER {dev_wer:6.2f} %  CER {dev_cer:6.2f} %  "
-        "lr {learning_rate:.1e}  {seconds:5.1f} s  {audio_seconds_per_second:.0f} audio-s/s  wait {wait_share:.0%}"
-    ).format(**metrics)
 
 
 if __name__ == "__main__":

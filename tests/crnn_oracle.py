@@ -7,6 +7,27 @@ from crnn_asr.config import ModelConfig
 Weights = dict[str, np.ndarray]
 
 
+def random_architecture(rng: np.random.Generator) -> ModelConfig:
+    """Sizes of any kind, drawn by their logarithm, so that small ones are as many as large ones.
+
+    Layers of a few units are left out: their norms make signs of what goes in, and of rounding errors.
+    """
+
+    def size(low: int, high: int) -> int:
+        return int(np.exp(rng.uniform(np.log(low), np.log(high + 1))))
+
+    layers = size(1, 4)
+    return ModelConfig(
+        num_mels=size(4, 128),
+        conv_filters=tuple(size(2, 48) for _ in range(layers)),
+        conv_strides=tuple((int(time), int(frequency)) for time, frequency in rng.integers(1, 4, (layers, 2))),
+        projection_units=size(4, 200),
+        lstm_layers=size(1, 4),
+        lstm_units=size(8, 160),
+        num_symbols=size(2, 200),
+    )
+
+
 def random_weights(config: ModelConfig, rng: np.random.Generator) -> Weights:
     """Weights that give activations of the size that trained ones do."""
 
@@ -35,6 +56,11 @@ def random_weights(config: ModelConfig, rng: np.random.Generator) -> Weights:
     weights["output.kernel"] = normal(width, config.num_symbols, inputs=width, gain=3.0)
     weights["output.bias"] = uniform(-0.3, 0.3, config.num_symbols)
     return weights
+
+
+def calm(weights: Weights) -> Weights:
+    """The same with a recurrence that forgets, as trained ones do; else it makes noise of a rounding error."""
+    return {name: 0.5 * array if name.endswith("recurrent") else array for name, array in weights.items()}
 
 
 def reference_logits(features: np.ndarray, weights: Weights, config: ModelConfig) -> np.ndarray:

@@ -65,9 +65,9 @@ def test_the_peers_are_the_same_network(benchmark, tmp_path, rng):
 def test_a_run_with_a_contender_that_is_not_there(benchmark, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(sys, "argv", [str(FOLDER / "inference_speed.py")])
     monkeypatch.setattr(benchmark, "missing_packages", lambda name: ["torch"] if name == "torch-float" else [])
-    names = ["int8", "onnx-int8", "keras-dynamic", "torch-float"]
+    names = ["int8", "onnx-int8", "plain-integer", "keras-dynamic", "torch-float"]
     arguments = [*SMALL, "--rounds", "2", "--only", *names, "--json", str(tmp_path / "report.json")]
     assert benchmark.main(arguments) == 1
     out, err = capsys.readouterr()
-    assert [line.split()[0] for line in out.splitlines()[3:]] == names[:3]
+    assert [line.split()[0] for line in out.splitlines()[3:]] == names[:4]
     assert "note: left out: torch-float, which needs torch" in err and (tmp_path / "report.json").exists()

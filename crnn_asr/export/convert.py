@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,7 @@ def convert(
     schemes: Sequence[str],
     features: Sequence[NDArray[np.float32]] = (),
     io: str = "float32",
+    log_probs: bool = False,
 ) -> dict[str, bytes]:
     """Networks by scheme: flatbuffers and ONNX models.
 
@@ -42,16 +44,20 @@ def convert(
         schemes: of `SCHEMES` and `ONNX_SCHEMES`.
         features: of calibration utterances, (T, F); only integer looks at them, and needs at least one.
         io: type of input and output, float32 or int8; int8 only for `INT8_IO_SCHEMES`, the others stay float32.
+        log_probs: whether networks end in log-softmax, and not in logits.
 
     Raises:
         ModelError: the process that is started for flatbuffers crashed, failed or hung; `onnx` is not installed.
     """
     made = {
-        scheme: onnx_file.build(weights, config, scheme == "onnx-int8") for scheme in schemes if scheme in ONNX_SCHEMES
+        scheme: onnx_file.build(weights, config, scheme == "onnx-int8", log_probs)
+        for scheme in schemes
+        if scheme in ONNX_SCHEMES
     }
     others = [scheme for scheme in schemes if scheme not in made]
     if others:
-        made |= _flatbuffers(weights, config, ranges, others, features, io)
+        order = {"config": to_dict(config), "ranges": ranges, "schemes": others, "io": io, "log_probs": log_probs}
+        made |= _flatbuffers(weights, order, features if "integer" in others else ())
     return {scheme: made[scheme] for scheme in schemes}
 
 
@@ -62,22 +68,16 @@ def file_name(scheme: str, *marks: str) -> str:
 
 
 def _flatbuffers(
-    weights: dict[str, NDArray[np.float32]],
-    config: ModelConfig,
-    ranges: dict[str, tuple[float, float]],
-    schemes: Sequence[str],
-    features: Sequence[NDArray[np.float32]],
-    io: str,
+    weights: dict[str, NDArray[np.float32]], order: dict[str, Any], features: Sequence[NDArray[np.float32]]
 ) -> dict[str, bytes]:
     """Flatbuffers by scheme, from a Python process that is started for them."""
     with tempfile.TemporaryDirectory(prefix="crnn_asr_") as folder:
         job = Path(folder)
         np.savez(job / "weights.npz", **weights)
-        np.savez(job / "features.npz", *(features if "integer" in schemes else ()))
-        order = {"config": to_dict(config), "ranges": ranges, "schemes": list(schemes), "io": io}
+        np.savez(job / "features.npz", *features)
         (job / "job.json").write_text(json.dumps(order), encoding="utf-8")
-        _run([sys.executable, "-m", "crnn_asr.export.convert", folder], job, schemes)
-        return {scheme: (job / f"{scheme}.tflite").read_bytes() for scheme in schemes}
+        _run([sys.executable, "-m", "crnn_asr.export.convert", folder], job, order["schemes"])
+        return {scheme: (job / f"{scheme}.tflite").read_bytes() for scheme in order["schemes"]}
 
 
 def _run(command: Sequence[str], job: Path, schemes: Sequence[str]) -> None:
@@ -114,20 +114,23 @@ def main(folder: Path) -> None:
     weights = dict(np.load(folder / "weights.npz"))
     with np.load(folder / "features.npz") as file:
         features = [file[name] for name in file.files]
+    io, log_probs = order["io"], order["log_probs"]
     for scheme in order["schemes"]:
         if scheme == "integer":
-            function = graph.inference(fused.fold_norms(weights, config), config, modes.Float(), fused.bilstm)
+            arguments = (fused.fold_norms(weights, config), config, modes.Float(), fused.bilstm)
         else:
-            function = graph.inference(weights, config, modes.for_scheme(scheme, order["ranges"]))
-        graph.save(function, folder / scheme)
+            arguments = (weights, config, modes.for_scheme(scheme, order["ranges"], io))
+        graph.save(graph.inference(*arguments, log_probs=log_probs), folder / scheme)
         samples = fused.representative(features) if scheme == "integer" else ()
-        (folder / f"{scheme}.tflite").write_bytes(_flatbuffer(folder / scheme, scheme, samples, order["io"]))
+        (folder / f"{scheme}.tflite").write_bytes(_flatbuffer(folder / scheme, scheme, samples, io))
 
 
 def _flatbuffer(
     saved_model: Path, scheme: str, samples: Sequence[NDArray[np.float32]] = (), io: str = "float32"
 ) -> bytes:
     import tensorflow as tf
+
+    from crnn_asr.export import fused
 
     converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model))
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
@@ -142,7 +145,7 @@ def _flatbuffer(
         converter.inference_input_type = converter.inference_output_type = tf.int8
     converter._experimental_enable_dynamic_update_slice = True  # else writing to an array copies it in three parts
     flatbuffer: bytes = converter.convert()
-    return flatbuffer
+    return fused.with_one_scale(flatbuffer) if scheme == "integer" else flatbuffer
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ Features = NDArray[np.float32]
 
 MAX_CALIBRATION_FRAMES = 20_000  # 200 s; more only takes longer (docs/log.md)
 _SHORT_FRAMES = (1, 4, 16)
+_STATE_INPUT, _HIDDEN = 18, 4  # places among the operation's inputs and its intermediate values
 
 
 def bilstm(
@@ -87,6 +88,34 @@ def fold_norms(weights: dict[str, NDArray[np.float32]], config: ModelConfig) -> 
         folded[f"{after}.bias"] = beta @ kernel + weights[f"{after}.bias"]
         folded[f"norm{i}.gamma"], folded[f"norm{i}.beta"] = np.ones_like(gamma), np.zeros_like(beta)
     return folded
+
+
+def with_one_scale(flatbuffer: bytes) -> bytes:
+    """The converted model with one scale and zero point for all tensors that hold the same hidden states.
+
+    The operation computes a hidden state once and stores the same bytes as its output and as the state for the next
+    frame. The converter measures the ranges of these one by one, the state's at the end of utterances only, and gives
+    each what it measured. And of the backward direction, it gives what REVERSE_V2 copies another scale than it had, the
+    one of both directions. Either way numbers are read as others than were written (docs/log.md).
+    """
+    from ai_edge_litert.schema_py_generated import BuiltinOperator
+    from tensorflow.lite.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.convert_bytearray_to_object(bytearray(flatbuffer))
+    codes = [code.builtinCode for code in model.operatorCodes]
+    (graph,) = model.subgraphs
+
+    def those(code: int) -> list[Any]:
+        return [op for op in graph.operators if codes[op.opcodeIndex] == code]
+
+    reversed_as = {op.inputs[0]: op.outputs[0] for op in those(BuiltinOperator.REVERSE_V2)}
+    for op in those(BuiltinOperator.UNIDIRECTIONAL_SEQUENCE_LSTM):
+        (output,) = op.outputs
+        wanted = graph.tensors[reversed_as.get(output, output)].quantization
+        for other in (output, op.inputs[_STATE_INPUT], op.intermediates[_HIDDEN]):
+            found = graph.tensors[other].quantization
+            found.scale, found.zeroPoint = wanted.scale, wanted.zeroPoint
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
 def representative(features: Sequence[Features]) -> list[Features]:

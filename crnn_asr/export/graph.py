@@ -64,9 +64,16 @@ def compiled(call: Callable[[Tensor], Any], config: ModelConfig) -> Any:
     return tf.function(call, input_signature=signature, autograph=False)
 
 
-def inference(weights: Weights, config: ModelConfig, mode: Float, recurrence: Recurrence = bilstm) -> Any:
-    """The whole network as a compiled function of features (1, T, F)."""
-    return compiled(lambda features: forward(features, weights, config, mode, recurrence), config)
+def inference(
+    weights: Weights, config: ModelConfig, mode: Float, recurrence: Recurrence = bilstm, log_probs: bool = False
+) -> Any:
+    """The whole network as a compiled function of features (1, T, F), to logits or to log-probabilities."""
+
+    def call(features: Tensor) -> Tensor:
+        logits = forward(features, weights, config, mode, recurrence)
+        return mode.log_probs(logits) if log_probs else logits
+
+    return compiled(call, config)
 
 
 def save(function: Any, path: Path) -> None:

@@ -45,6 +45,10 @@ class Float:
         """What `store` was given, up to rounding."""
         return tf.cast(stored, tf.float32) / self.stored.max if self.stored.is_integer else stored
 
+    def log_probs(self, logits: Tensor) -> Tensor:
+        """Log-softmax, for a graph that ends in log-probabilities."""
+        return tf.nn.log_softmax(logits)
+
 
 class Observing(Float):
     """Float, and `seen` collects the values of every name, as tensors."""
@@ -62,11 +66,14 @@ class Int8(Float):
 
     A product becomes integer arithmetic only if its input and its output are marked; one mark forgotten, and it stays
     float in silence. `flatbuffer.check_int8` looks for that.
+
+    Log-softmax is float, or, where the output is to be INT8, the integer kernel with its steps of 1/16. As the one
+    operation after rounded logits the converter would choose that kernel in any case, so it is written out.
     """
 
-    def __init__(self, ranges: Ranges) -> None:
+    def __init__(self, ranges: Ranges, output: str = "float32") -> None:
         super().__init__(tf.int8)
-        self.ranges = ranges
+        self.ranges, self.output = ranges, output
 
     def quantize(self, x: Tensor, name: str) -> Tensor:
         low, high = self.ranges[name]
@@ -74,6 +81,12 @@ class Int8(Float):
 
     def hidden(self, h: Tensor) -> Tensor:
         return tf.quantization.fake_quant_with_min_max_args(h, -1.0, 1.0)
+
+    def log_probs(self, logits: Tensor) -> Tensor:
+        if self.output == "int8":
+            return super().log_probs(logits)
+        highest = tf.reduce_max(logits, -1, keepdims=True)
+        return logits - (highest + tf.math.log(tf.reduce_sum(tf.exp(logits - highest), -1, keepdims=True)))
 
 
 class Simulated(Int8):
@@ -84,8 +97,8 @@ class Simulated(Int8):
         return tf.quantization.fake_quant_with_min_max_vars(x, low, tf.maximum(high, low + _NARROWEST))
 
 
-def for_scheme(scheme: str, ranges: Ranges) -> Float:
+def for_scheme(scheme: str, ranges: Ranges, io: str) -> Float:
     """How the graph of a scheme is run. `dynamic` rounds the input of each product itself, where it runs."""
     if scheme == "int8":
-        return Int8(ranges)
+        return Int8(ranges, io)
     return Float(tf.int8 if scheme == "dynamic" else tf.float32)

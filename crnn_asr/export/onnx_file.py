@@ -22,7 +22,7 @@ from crnn_asr.export.fold import EPSILON, folded_convolution
 Array = NDArray[Any]
 Weights = dict[str, NDArray[np.float32]]
 
-INPUT, OUTPUT = "features", "logits"
+INPUT = "features"
 OPSET, IR_VERSION = 13, 7
 OWN_OPERATIONS = "com.microsoft"  # domain of those that ONNX Runtime adds to the standard's
 GATES = (0, 3, 1, 2)  # i, o, f, g, ONNX's order, in Keras' order i, f, g, o
@@ -33,12 +33,13 @@ def installed() -> bool:
     return all(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime"))
 
 
-def build(weights: Weights, config: ModelConfig, int8: bool = False) -> bytes:
+def build(weights: Weights, config: ModelConfig, int8: bool = False, log_probs: bool = False) -> bytes:
     """An ONNX model from `features` (1, T, F) to `logits` (1, T', V), with T' = `config.output_length(T)`.
 
     Args:
         weights: by the names in `crnn_asr.export.graph`.
         int8: round the weights, and the inputs of dense layers and LSTMs as they come.
+        log_probs: add log-softmax; the output's name is `log_probs` then.
 
     Raises:
         ModelError: the package `onnx` is not installed.
@@ -61,8 +62,10 @@ def build(weights: Weights, config: ModelConfig, int8: bool = False) -> bytes:
         x = graph.reshape(x, 2 * config.lstm_units, f"lstm{i}.flat")
         x = _layer_norm(graph, x, weights[f"norm{i}.gamma"], weights[f"norm{i}.beta"], f"norm{i}")
     x = dense(graph, x, weights["output.kernel"], weights["output.bias"], "output")
-    graph.add("Transpose", [x], OUTPUT, perm=(1, 0, 2))
-    return graph.model(config)
+    x = graph.add("Transpose", [x], "logits", perm=(1, 0, 2))
+    if log_probs:
+        x = graph.add("LogSoftmax", [x], "log_probs", axis=-1)
+    return graph.model(config, x)
 
 
 class _Graph:
@@ -100,10 +103,10 @@ class _Graph:
         """To (T, 1, width)."""
         return self.add("Reshape", [x, self.constant(np.array([-1, 1, width]), f"{output}.shape")], output)
 
-    def model(self, config: ModelConfig) -> bytes:
+    def model(self, config: ModelConfig, output: str) -> bytes:
         helper, float32 = self.onnx.helper, self.onnx.TensorProto.FLOAT
         features = helper.make_tensor_value_info(INPUT, float32, (1, "frames", config.num_mels))
-        logits = helper.make_tensor_value_info(OUTPUT, float32, (1, "logit_frames", config.num_symbols))
+        logits = helper.make_tensor_value_info(output, float32, (1, "logit_frames", config.num_symbols))
         network = helper.make_graph(self.nodes, "crnn", [features], [logits], self.constants)
         versions = {"": OPSET}
         if any(node.domain for node in self.nodes):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import log_softmax
 
 from crnn_asr.corpus.manifest import Problem
 from crnn_asr.errors import ModelError
@@ -52,6 +53,7 @@ class Order:
     gate: Gate = field(default_factory=Gate)
     with_speed: bool = True
     io: str = "float32"  # of the networks' input and output, as in `convert`
+    log_probs: bool = False  # whether networks end in log-softmax
 
 
 def quantize(folder: Path, order: Order, sets: UtteranceSets, progress: Progress) -> tuple[Report, list[Problem]]:
@@ -69,7 +71,10 @@ def quantize(folder: Path, order: Order, sets: UtteranceSets, progress: Progress
         DataError: no utterance can be read.
     """
     config, weights = load_run(folder)
-    metadata = Metadata(REFERENCE, config.features, config.model, config.text, config.alphabet, _summary(folder))
+    metadata = Metadata(
+        *(REFERENCE, config.features, config.model, config.text, config.alphabet, _summary(folder)),
+        log_probs=order.log_probs,
+    )
     with progress("choose", "utterance") as move:
         chosen, unread = choose(sets.calibration, order.num_samples, config.features.sample_rate_hz, move)
     with progress("read", "utterance") as move:
@@ -77,7 +82,7 @@ def quantize(folder: Path, order: Order, sets: UtteranceSets, progress: Progress
     with progress("calibrate", "utterance") as move:
         calibration = calibrate(weights, config.model, features, order.ranges, move)
     schemes = tuple(dict.fromkeys((REFERENCE, *order.schemes)))
-    networks = convert(weights, config.model, calibration.ranges, schemes, features, order.io)
+    networks = convert(weights, config.model, calibration.ranges, schemes, features, order.io, order.log_probs)
     for scheme, check in (("int8", check_int8), ("integer", check_integer)):
         if scheme in networks:
             check(networks[scheme], config.model)
@@ -86,7 +91,8 @@ def quantize(folder: Path, order: Order, sets: UtteranceSets, progress: Progress
         for scheme, network in networks.items():
             first, last = (model_file.Encoding(),) * 2 if model_file.is_onnx(network) else encodings(network)
             model_file.write(paths[scheme], network, replace(metadata, scheme=scheme, input=first, output=last))
-        some, reference = features[:: max(1, len(features) // _PARITY_UTTERANCES)], open_model(folder)[1]
+        some = features[:: max(1, len(features) // _PARITY_UTTERANCES)]
+        reference = _reference(folder, order.log_probs)
         floats = [paths[scheme] for scheme in (REFERENCE, "onnx") if scheme in paths]
         difference = max(check_float(Recognizer(path).logits, reference, some) for path in floats)
         results = []
@@ -99,6 +105,12 @@ def quantize(folder: Path, order: Order, sets: UtteranceSets, progress: Progress
     report = Report(tuple(results), calibration, ids, sets.left_out, order.gate, difference)
     write_report(folder, report)
     return report, [*unread, *problems, *results[0].measured.evaluation.problems]
+
+
+def _reference(folder: Path, log_probs: bool) -> Model:
+    """The trained model, with log-softmax behind it if wanted."""
+    model = open_model(folder)[1]
+    return (lambda features: log_softmax(model(features), -1)) if log_probs else model
 
 
 def check_float(model: Model, reference: Model, features: Sequence[Features]) -> float:

@@ -36,13 +36,20 @@ class LiteRT:
         self.widths = (int(inputs["shape"][-1]), int(outputs["shape"][-1]))
         self.types = tuple(np.dtype(tensor["dtype"]).name for tensor in (inputs, outputs))
         self._num_frames = 0  # that the tensors are made for
+        # The first run makes XNNPACK's common buffer larger for loops, and the next of the same length may still read
+        # the old one (docs/log.md). So it is done here, and tensors are made for another length.
+        self.logits(np.zeros((1, self.widths[0]), inputs["dtype"]))
+        self._make_tensors(2)
+
+    def _make_tensors(self, num_frames: int) -> None:
+        self._num_frames = num_frames
+        self._interpreter.resize_tensor_input(self._input, (1, num_frames, self.widths[0]))
+        self._interpreter.allocate_tensors()
 
     def logits(self, features: NDArray[Any]) -> NDArray[Any]:
         """Logits (T', V) of features (T, F), both of the network's types."""
         if len(features) != self._num_frames:
-            self._num_frames = len(features)
-            self._interpreter.resize_tensor_input(self._input, (1, *features.shape))
-            self._interpreter.allocate_tensors()
+            self._make_tensors(len(features))
         self._interpreter.reset_all_variables()  # where an LSTM is one operation, it goes on from the last call's state
         self._interpreter.set_tensor(self._input, features[None])
         self._interpreter.invoke()

@@ -26,6 +26,7 @@ from crnn_asr.language.tuning import Tuning
 from crnn_asr.strict_json import from_dict, to_dict
 
 FORMAT, FORMAT_VERSION, MEMBER = "crnn_asr", 2, "crnn_asr.json"
+USUAL: dict[str, Any] = {"tunings": [], "log_probs": False}  # what need not stand in a description
 DIGEST_BYTES = 64  # in hexadecimal
 _MAX_DESCRIPTION_BYTES = 4_000_000
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # one date for all, so that equal models are equal files
@@ -77,6 +78,7 @@ class Metadata:
     input: Encoding = Encoding()
     output: Encoding = Encoding()
     tunings: tuple[Tuning, ...] = ()  # one a language model, the last found last
+    log_probs: bool = False  # whether the output is log-probabilities, by log-softmax in the network, or logits
 
     def __post_init__(self) -> None:
         if self.model.num_mels != self.features.num_mels:
@@ -101,8 +103,9 @@ def write(path: Path, network: bytes, metadata: Metadata) -> None:
         **to_dict(metadata),
         "network_bytes": len(network),
     }
-    if not metadata.tunings:
-        del description["tunings"]  # so that a model without any is the same file as before there were some
+    for name, usual in USUAL.items():
+        if description[name] == usual:
+            del description[name]  # so that a usual model is the same file as before there were others
     text = json.dumps(description, ensure_ascii=False, indent=1)
     data = (_in_metadata if is_onnx(network) else _zipped)(network, text)[:-DIGEST_BYTES]
     with replacing(path) as partial:
@@ -150,7 +153,7 @@ def _parse(data: bytes) -> tuple[bytes, Metadata]:
     num_bytes = values.pop("network_bytes", None)
     if not isinstance(num_bytes, int) or not 0 < num_bytes < len(data):
         raise ModelError(f"description: network_bytes: expected a number of bytes in front of it, got {num_bytes!r}")
-    return data[:num_bytes], from_dict(Metadata, {"tunings": [], **values}, "description")
+    return data[:num_bytes], from_dict(Metadata, USUAL | values, "description")
 
 
 def _digest(data: bytes) -> bytes:

@@ -63,7 +63,10 @@ class Recognizer:
         self.transcribe(np.zeros(self.metadata.features.window_samples, np.float32))  # so that the first is not slower
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Logits (T', V) of normalised features (T, F), as `compute_features` gives them; any T from 1."""
+        """Logits (T', V) of normalised features (T, F), as `compute_features` gives them; any T from 1.
+
+        Where `metadata.log_probs` says so, they are normalised: log-probabilities.
+        """
         num_mels = self.metadata.model.num_mels
         if features.ndim != 2 or not len(features) or features.shape[1] != num_mels:
             raise ModelError(f"expected features of shape (frames, {num_mels}), got {features.shape}")

@@ -70,6 +70,27 @@ def assign(model: keras.Model, config: ModelConfig, weights: dict[str, NDArray[n
         model.get_layer(layer).set_weights([weights[f"{name}.kernel"], weights[f"{name}.bias"]])
 
 
+def weights_of(model: keras.Model, config: ModelConfig) -> dict[str, NDArray[np.float32]]:
+    """The arrays that `assign` was given."""
+    layers: list[tuple[str, str, tuple[str, ...]]] = [("projection", "projection", ("kernel", "bias"))]
+    layers.append(("logits", "output", ("kernel", "bias")))
+    for i in range(len(config.conv_filters)):
+        layers.append((f"conv{i}", f"conv{i}", ("kernel",)))
+        layers.append((f"batch_norm{i}", f"conv{i}", ("gamma", "beta", "mean", "variance")))
+    layers += [(f"norm{i}", f"norm{i}", ("gamma", "beta")) for i in range(config.lstm_layers)]
+    weights = {
+        f"{ours}.{name}": value
+        for theirs, ours, names in layers
+        for name, value in zip(names, model.get_layer(theirs).get_weights(), strict=True)
+    }
+    for i in range(config.lstm_layers):
+        values = model.get_layer(f"lstm{i}").get_weights()
+        kernels, recurrents, biases = (values[part::3] for part in range(3))
+        weights[f"lstm{i}.kernel"], weights[f"lstm{i}.bias"] = np.concatenate(kernels, -1), np.concatenate(biases, -1)
+        weights[f"lstm{i}.recurrent"] = np.stack(recurrents)
+    return weights
+
+
 def save_keras(path: Path, config: RunConfig, weights: dict[str, NDArray[np.float32]]) -> None:
     """Write the model with its configuration inside, whole or not at all."""
     model = stock_model(config.model)
@@ -87,9 +108,13 @@ def load_keras(path: Path) -> tuple[RunConfig, keras.Model]:
         ModelError: not a `.keras` file, or not one of this project.
         OSError: it cannot be opened.
     """
+    return read_config(path), keras.saving.load_model(path, compile=False)
+
+
+def read_config(path: Path) -> RunConfig:
+    """The configuration in what `save_keras` wrote; errors as of `load_keras`."""
     try:
         with zipfile.ZipFile(path) as file:
-            config = from_dict(RunConfig, json.loads(file.read(MEMBER)), str(path))
-        return config, keras.saving.load_model(path, compile=False)
+            return from_dict(RunConfig, json.loads(file.read(MEMBER)), str(path))
     except (zipfile.BadZipFile, KeyError, json.JSONDecodeError) as error:
         raise ModelError(f"{path}: expected a model.keras that train.py wrote, got another file ({error})") from error

@@ -26,6 +26,7 @@ from crnn_asr.training.plan import Plan
 from crnn_asr.training.replicas import Replicas
 from crnn_asr.training.run import RunDirectory, load_run
 from crnn_asr.training.step import learning_rate, make_dev_step, make_learner, run_step
+from crnn_asr.training.transfer import inherit
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,8 @@ class Trainer:
         self.replicas = Replicas(strategy or tf.distribute.get_strategy())
         with self.replicas.strategy.scope():
             self.model, self.optimizer, self.train_step = make_learner(config)
-            self.dev_model = CRNN(config.model)  # the weights as they will be exported: averaged, and in float32
+            # The weights as they will be exported: averaged, and in float32.
+            self.dev_model = CRNN(config.model, frozen=config.transfer.freeze)
         self.variables = [*self.model.weights, *self.optimizer.variables]
         self.dev_step = make_dev_step(self.dev_model)
         self.progress = Progress()
@@ -109,6 +111,8 @@ class Trainer:
         """Train to the end, or until `should_stop`, which is asked after every step."""
         p, training = self.progress, self.config.training
         self._require_same_start()
+        if not p.step and self.config.transfer.model:
+            inherit(self.model, self.config)
         while not p.finished:
             plan = self.train_source.plan(p.epoch)
             for event in self._epoch(plan):
@@ -130,9 +134,10 @@ class Trainer:
         self.write_keras()
 
     def _require_same_start(self) -> None:
-        p = self.progress
+        p, transfer = self.progress, self.config.transfer
         ids = [example.utterance.id for example in self.train_source.examples]
-        self.replicas.require_same(zlib.crc32(json.dumps([ids, to_dict(self.config.training)]).encode()), "data")
+        start = [ids, to_dict(self.config.training), transfer.sha256, transfer.freeze]
+        self.replicas.require_same(zlib.crc32(json.dumps(start).encode()), "data")
         self.replicas.require_same(p.step, "checkpoint")
 
     def _epoch(self, plan: Plan) -> Iterator[StepDone]:

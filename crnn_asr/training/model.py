@@ -4,6 +4,7 @@ Convolutions see zeros beyond the true end, batch norm counts true frames only, 
 end. So an utterance gives the same logits alone and inside any batch, and the same training statistics.
 """
 
+import itertools
 from typing import Any
 
 import keras
@@ -89,9 +90,9 @@ class MaskedBatchNorm(keras.layers.Layer):
         self.variance = self.add_weight(name="variance", shape=width, initializer="ones", trainable=False)
 
     def call(self, x: Tensor, mask: Tensor, training: bool = False) -> Tensor:
-        """Map x (B, T, F, C) with mask (B, T, 1, 1) to the same shape."""
+        """Map x (B, T, F, C) with mask (B, T, 1, 1) to the same shape; frozen, as out of training."""
         gamma, beta = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
-        if not training:
+        if not (training and self.trainable):
             scale = gamma * tf.math.rsqrt(self.variance + EPSILON)
             return tf.nn.relu(x * scale + (beta - self.mean * scale)) * mask
         y, mean, variance, count = _normalize_relu(x, mask, gamma, beta)
@@ -107,9 +108,11 @@ class CRNN(keras.Model):
     Args:
         precision: `bfloat16` has the large products in it, by Keras' policy `mixed_bfloat16`; weights, their gradients
             and all else are float32 in any case.
+        frozen: so many of the first of `config.layers` are no longer trained: no gradient, no dropout in front of them,
+            running statistics in their batch norms.
     """
 
-    def __init__(self, config: ModelConfig, precision: str = "float32") -> None:
+    def __init__(self, config: ModelConfig, precision: str = "float32", frozen: int = 0) -> None:
         super().__init__()
         policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
         self.settings = c = config
@@ -122,6 +125,9 @@ class CRNN(keras.Model):
         self.lstms = [BiLSTM(c.lstm_units, name=f"lstm{i}", dtype=policy) for i in range(c.lstm_layers)]
         self.norms = [keras.layers.LayerNormalization(epsilon=EPSILON, name=f"norm{i}") for i in range(c.lstm_layers)]
         self.output_layer = keras.layers.Dense(c.num_symbols, name="logits")
+        layers = [*zip(self.convs, self.batch_norms), (self.projection,), *zip(self.lstms, self.norms)]
+        for layer in itertools.chain.from_iterable(layers[:frozen]):
+            layer.trainable = False
         self.build()
 
     def build(self, *_: Any) -> None:
@@ -152,7 +158,7 @@ class CRNN(keras.Model):
             seed: (2,) int32, what the dropout masks are drawn from; needed in training where there is dropout.
 
         Returns:
-            For each BiLSTM logits (B, ceil(T / time reduction), V); the true lengths are
+            For each BiLSTM that is trained, and the last, logits (B, ceil(T / time reduction), V); the true lengths are
             `settings.output_length(feature_lengths)`.
         """
         x, lengths = inputs
@@ -168,19 +174,28 @@ class CRNN(keras.Model):
         x = tf.reshape(x, (shape[0], shape[1], self.settings.conv_bins * self.settings.conv_filters[-1]))
         x = tf.transpose(tf.nn.relu(self.projection(x)), (1, 0, 2))
         x = tf.cast(x, tf.float32)
-        logits = []
-        x = dropout(x, rate, seed) if rate else x
+        layers, logits = [*self.lstms, self.output_layer], []
+
+        def dropped(x: Tensor, i: int) -> Tensor:
+            """What goes into layer i."""
+            return dropout(x, rate, seed + tf.constant([i, 0])) if rate and layers[i].trainable else x
+
+        x = dropped(x, 0)
         for i, (lstm, norm) in enumerate(zip(self.lstms, self.norms), 1):
-            x = norm(lstm(x, lengths))
-            x = dropout(x, rate, seed + tf.constant([i, 0])) if rate else x
-            logits.append(self.output_layer(tf.transpose(x, (1, 0, 2))))
+            x = dropped(norm(lstm(x, lengths)), i)
+            if lstm.trainable or i == len(self.lstms):
+                logits.append(self.output_layer(tf.transpose(x, (1, 0, 2))))
         return logits
 
-    def export_weights(self) -> dict[str, NDArray[np.float32]]:
-        """All weights by the names that `crnn_asr.export` reads, float32."""
+    def named_weights(self) -> dict[str, Any]:
+        """All weights, Keras variables, by the names that `crnn_asr.export` knows."""
         layers: list[tuple[str, Any]] = [("projection", self.projection), ("output", self.output_layer)]
         for i, (conv, norm) in enumerate(zip(self.convs, self.batch_norms)):
             layers += [(f"conv{i}", conv), (f"conv{i}", norm)]
         for i, (lstm, norm) in enumerate(zip(self.lstms, self.norms)):
             layers += [(f"lstm{i}", lstm), (f"norm{i}", norm)]
-        return {f"{name}.{w.name}": np.asarray(w, np.float32) for name, layer in layers for w in layer.weights}
+        return {f"{name}.{weight.name}": weight for name, layer in layers for weight in layer.weights}
+
+    def export_weights(self) -> dict[str, NDArray[np.float32]]:
+        """The values of `named_weights`, float32."""
+        return {name: np.asarray(weight, np.float32) for name, weight in self.named_weights().items()}

@@ -14,6 +14,7 @@ from crnn_asr.training.batches import BatchSource, select_examples
 from crnn_asr.training.budget import Budget, find_budget
 from crnn_asr.training.precision import fastest_precision
 from crnn_asr.training.records import Record, read_utterances
+from crnn_asr.training.transfer import Inheritance, checked
 
 HELD_OUT = 20  # where no dev manifest is given, one speaker (or utterance) of so many becomes dev
 
@@ -22,7 +23,7 @@ HELD_OUT = 20  # where no dev manifest is given, one speaker (or utterance) of s
 class Setup:
     """A completed configuration and its data. `failed` are faults of the input, `skipped` what the limits leave out.
 
-    `budget` is the one that was found, if it was to be.
+    `budget` is the one that was found, if it was to be; `inheritance` what a new run has of another model.
     """
 
     config: RunConfig
@@ -31,13 +32,15 @@ class Setup:
     failed: tuple[Problem, ...]
     skipped: tuple[Problem, ...]
     budget: Budget | None
+    inheritance: Inheritance | None
 
 
 def prepare(config: RunConfig, alphabet: str, memory_share: float = 0.0) -> Setup:
     """Read the manifests and records that `config` names and choose what can be trained on.
 
     Args:
-        config: as wanted; an empty alphabet and the precision `auto` are filled in.
+        config: as wanted; an empty alphabet, the precision `auto` and the checksum of a model to start from are filled
+            in.
         alphabet: "auto" (every character of the normalised training text), "english", or the characters themselves.
 
         memory_share: of the machine's memory, that the configuration's `batch_frames` is replaced by what fits into; 0
@@ -46,6 +49,7 @@ def prepare(config: RunConfig, alphabet: str, memory_share: float = 0.0) -> Setu
     Raises:
         DataError: a manifest without a good line, records that do not fit, nothing left to train on, or not the memory
             for a step.
+        ModelError: the model to start from does not fit.
         OSError: a step could not be measured.
     """
     train, failed = _read(config.train_manifests, config.features)
@@ -61,6 +65,9 @@ def prepare(config: RunConfig, alphabet: str, memory_share: float = 0.0) -> Setu
         config = replace(config, training=replace(config.training, precision=fastest_precision()))
     symbols = Alphabet(config.alphabet)
     config = replace(config, model=replace(config.model, num_symbols=symbols.num_symbols))
+    inheritance = None
+    if config.transfer.model and not config.transfer.sha256:
+        config, inheritance = checked(config)
     examples, skipped = select_examples(train, config, symbols)
     dev_examples, dev_skipped = select_examples(dev, config, symbols)
     _require_some("training", examples, skipped + failed)
@@ -82,6 +89,7 @@ def prepare(config: RunConfig, alphabet: str, memory_share: float = 0.0) -> Setu
         tuple(failed),
         tuple(skipped + dev_skipped),
         budget,
+        inheritance,
     )
 
 

@@ -28,7 +28,7 @@ class SummedAdamW(keras.optimizers.AdamW):
 
 def make_learner(config: RunConfig) -> tuple[CRNN, keras.optimizers.Optimizer, Any]:
     """A run's model and optimizer, and what `run_step` takes: one function, or two where batches are accumulated."""
-    model = CRNN(config.model, config.training.precision)
+    model = CRNN(config.model, config.training.precision, config.transfer.freeze)
     optimizer = make_optimizer(config.training, model)
     make_step = make_train_step if config.training.accumulate_batches == 1 else make_accumulating_step
     return model, optimizer, make_step(model, optimizer, config.training.clip_norm, config.training.inner_loss_weight)
@@ -164,7 +164,8 @@ def _totals_and_gradients(
     features, lengths, labels, label_lengths = batch
     variables = [variable.value for variable in model.trainable_variables]
     seed = seed + tf.constant([SEEDS_A_REPLICA * _replica(), 0])
-    with tf.GradientTape() as tape:
+    with tf.GradientTape(watch_accessed_variables=False) as tape:  # so that nothing is done for frozen layers
+        tape.watch(variables)
         *inner, logits = model.every_logits((features, lengths), training=True, seed=seed)
         logit_lengths = tf.maximum(model.settings.output_length(lengths), 1)
 

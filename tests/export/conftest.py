@@ -13,10 +13,14 @@ import soundfile
 from crnn_oracle import Weights, random_weights
 
 from crnn_asr.audio.features import mel_triangles
-from crnn_asr.config import FeatureConfig, ModelConfig
+from crnn_asr.config import FeatureConfig, ModelConfig, TextConfig
 from crnn_asr.export.calibrate import measure_ranges
 from crnn_asr.export.convert import convert
 from crnn_asr.export.modes import Ranges
+from crnn_asr.inference import model_file
+from crnn_asr.inference.flatbuffer import encodings
+from crnn_asr.inference.model_file import Encoding, Metadata
+from crnn_asr.inference.recognizer import Recognizer
 from crnn_asr.presets import PRESETS
 from crnn_asr.strict_json import save_config
 
@@ -43,6 +47,21 @@ def an4_ranges(an4_weights: Weights) -> Ranges:
 def an4_models(an4_weights: Weights, an4_ranges: Ranges) -> dict[str, bytes]:
     """Flatbuffers, float32 and int8."""
     return convert(an4_weights, AN4, an4_ranges, ("float32", "int8"))
+
+
+@pytest.fixture(scope="session")
+def open_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bytes, ModelConfig], Recognizer]:
+    """A function that opens a converted network as the model file that it would be, alphabet and all."""
+
+    def opened(network: bytes, config: ModelConfig) -> Recognizer:
+        ends = (Encoding(),) * 2 if model_file.is_onnx(network) else encodings(network)
+        alphabet = tuple(chr(ord("一") + number) for number in range(config.num_symbols - 1))
+        features = FeatureConfig(num_mels=config.num_mels)
+        path = tmp_path_factory.mktemp("model") / "model"
+        model_file.write(path, network, Metadata("any", features, config, TextConfig(), alphabet, {}, *ends))
+        return Recognizer(path)
+
+    return opened
 
 
 @pytest.fixture(scope="session")

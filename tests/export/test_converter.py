@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from crnn_oracle import Weights, random_weights, reference_logits
 
-from crnn_asr.config import FeatureConfig, ModelConfig, TextConfig
+from crnn_asr.config import ModelConfig
 from crnn_asr.errors import ModelError
 from crnn_asr.export import convert as convert_module
 from crnn_asr.export import graph
@@ -16,20 +16,11 @@ from crnn_asr.export.calibrate import measure_ranges
 from crnn_asr.export.convert import convert
 from crnn_asr.export.flatbuffer import check_int8, num_products, operations
 from crnn_asr.export.modes import Float, Int8
-from crnn_asr.inference import model_file
-from crnn_asr.inference.model_file import Metadata
 from crnn_asr.inference.recognizer import Recognizer
 from crnn_asr.presets import PRESETS
-from crnn_asr.text.alphabet import ENGLISH
 
 AN4 = PRESETS["an4"].model
 SMALL = ModelConfig(conv_filters=(4,), conv_strides=((2, 2),), projection_units=8, lstm_layers=1, lstm_units=8)
-
-
-def open_model(flatbuffer: bytes, config: ModelConfig, folder: Path) -> Recognizer:
-    path = folder / "model.tflite"
-    model_file.write(path, flatbuffer, Metadata("any", FeatureConfig(), config, TextConfig(), ENGLISH, {}))
-    return Recognizer(path)
 
 
 def convert_here(weights: Weights, mode: Float, folder: Path) -> bytes:
@@ -39,9 +30,8 @@ def convert_here(weights: Weights, mode: Float, folder: Path) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def recognizers(an4_models, tmp_path_factory) -> dict[str, Recognizer]:
-    folder = tmp_path_factory.mktemp("an4")
-    return {scheme: open_model(flatbuffer, AN4, folder) for scheme, flatbuffer in an4_models.items()}
+def recognizers(an4_models, open_model) -> dict[str, Recognizer]:
+    return {scheme: open_model(flatbuffer, AN4) for scheme, flatbuffer in an4_models.items()}
 
 
 @pytest.mark.parametrize("frames", [1, 4, 5, 17, 255, 256, 257, 700])
@@ -94,7 +84,7 @@ def test_a_range_that_is_forgotten_is_found(tmp_path, forgotten):
         check_int8(flatbuffer, SMALL)
 
 
-def test_outputs_without_weights_do_not_upset_the_scales(rng, tmp_path):
+def test_outputs_without_weights_do_not_upset_the_scales(rng, tmp_path, open_model):
     """Dead channels, as training leaves them: no weight, or next to none, and a bias that matters."""
     weights = random_weights(SMALL, rng)
     for dead, bias, unit, size in (
@@ -109,7 +99,7 @@ def test_outputs_without_weights_do_not_upset_the_scales(rng, tmp_path):
     features = rng.standard_normal((200, 80)).astype(np.float32)
     flatbuffer = convert_here(weights, Int8(measure_ranges(weights, SMALL, [features])), tmp_path)
     check_int8(flatbuffer, SMALL)
-    rounded = open_model(flatbuffer, SMALL, tmp_path).logits(features)
+    rounded = open_model(flatbuffer, SMALL).logits(features)
     expected = reference_logits(features, weights, SMALL)
     assert np.sqrt(np.mean((rounded - expected) ** 2) / np.mean(expected**2)) < 0.1
     np.testing.assert_allclose(rounded[:, 4], 0.7, atol=0.05)

@@ -1,11 +1,12 @@
 """Scheme `integer`: the fused LSTM, from a graph that says the network to a file without float arithmetic."""
 
+from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-from crnn_oracle import Weights, random_weights, reference_logits
+from ai_edge_litert import schema_py_generated as schema
+from crnn_oracle import Weights, calm, random_weights, reference_logits
 
 from crnn_asr.config import FeatureConfig, ModelConfig, TextConfig
 from crnn_asr.errors import ModelError
@@ -15,7 +16,7 @@ from crnn_asr.export.flatbuffer import check_int8, check_integer
 from crnn_asr.export.fused import MAX_CALIBRATION_FRAMES, bilstm, fold_norms, representative
 from crnn_asr.export.modes import Float, Int8
 from crnn_asr.inference import model_file
-from crnn_asr.inference.flatbuffer import encodings, operations
+from crnn_asr.inference.flatbuffer import operations
 from crnn_asr.inference.model_file import Encoding, Metadata
 from crnn_asr.inference.recognizer import Recognizer
 from crnn_asr.presets import PRESETS
@@ -28,17 +29,8 @@ UNEVEN = ModelConfig(
 )
 
 
-def open_model(flatbuffer: bytes, config: ModelConfig, folder: Path) -> Recognizer:
-    ends = encodings(flatbuffer)
-    metadata = Metadata("integer", FeatureConfig(), config, TextConfig(), ENGLISH, {}, *ends)
-    model_file.write(folder / "model.tflite", flatbuffer, metadata)
-    return Recognizer(folder / "model.tflite")
-
-
 def calm_weights(config: ModelConfig) -> Weights:
-    """Random ones whose recurrence forgets, as trained ones do; else it makes noise of a rounding error."""
-    weights = random_weights(config, np.random.default_rng(2))
-    return {name: 0.5 * array if name.endswith("recurrent") else array for name, array in weights.items()}
+    return calm(random_weights(config, np.random.default_rng(2)))
 
 
 def spectrograms(*lengths: int) -> list[np.ndarray]:
@@ -61,8 +53,8 @@ def flatbuffers(weights: Weights) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def recognizer(flatbuffers: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> Recognizer:
-    return open_model(flatbuffers["integer"], TINY, tmp_path_factory.mktemp("integer"))
+def recognizer(flatbuffers: dict[str, bytes], open_model) -> Recognizer:
+    return open_model(flatbuffers["integer"], TINY)
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +117,30 @@ def test_all_is_integer_but_the_two_ends(flatbuffers):
         check_int8(flatbuffers["integer"], TINY)
 
 
+def test_what_is_only_copied_keeps_its_scale(flatbuffers):
+    """A hidden state is an output, the state of the next frame and the kernel's own, and is copied to be reversed."""
+    model = schema.ModelT.InitFromPackedBuf(flatbuffers["integer"])
+    names = {value: name for name, value in vars(schema.BuiltinOperator).items()}
+    (graph,) = model.subgraphs
+
+    def scale(tensor: int) -> tuple[float, int]:
+        quantization = graph.tensors[tensor].quantization
+        return quantization.scale[0], quantization.zeroPoint[0]
+
+    copies = ("CONCATENATION", "EXPAND_DIMS", "PAD", "RESHAPE", "REVERSE_V2", "STRIDED_SLICE", "TRANSPOSE")
+    seen = Counter()
+    for op in graph.operators:
+        name = names[model.operatorCodes[op.opcodeIndex].builtinCode]
+        same = {
+            "UNIDIRECTIONAL_SEQUENCE_LSTM": [op.inputs[18], op.intermediates[4]] if op.intermediates is not None else []
+        }
+        same |= dict.fromkeys(copies, op.inputs if name == "CONCATENATION" else op.inputs[:1])
+        for tensor in same.get(name, ()):
+            assert scale(tensor) == scale(op.outputs[0]), name
+            seen[name] += 1
+    assert seen["UNIDIRECTIONAL_SEQUENCE_LSTM"] == 8 and seen["REVERSE_V2"] == 4 and seen["CONCATENATION"] == 4
+
+
 def test_it_is_at_most_0_28_of_float(flatbuffers):
     assert len(flatbuffers["integer"]) <= 0.28 * len(flatbuffers["float32"])
 
@@ -151,10 +167,10 @@ def test_float_between_integer_products_is_refused(flatbuffers, int8_ends, monke
 
 
 @pytest.mark.parametrize("scheme", ["int8", "integer"])
-def test_int8_input_and_output(int8_ends, scheme, tmp_path):
+def test_int8_input_and_output(int8_ends, scheme, open_model):
     found = operations(int8_ends[scheme])
     assert not any(op.name in ("QUANTIZE", "DEQUANTIZE") for op in (found[0], found[-1]))
-    recognizer = open_model(int8_ends[scheme], SMALL, tmp_path)
+    recognizer = open_model(int8_ends[scheme], SMALL)
     assert (recognizer.metadata.input.type, recognizer.metadata.output.type) == ("int8", "int8")
     weights = calm_weights(SMALL)
     for features in spectrograms(90, 300, 90, 2):
@@ -165,8 +181,8 @@ def test_int8_input_and_output(int8_ends, scheme, tmp_path):
     np.testing.assert_allclose(steps, np.rint(steps), atol=1e-3)
 
 
-def test_what_is_beyond_the_range_of_the_input_is_its_end_and_not_the_other(int8_ends, tmp_path):
-    recognizer = open_model(int8_ends["integer"], SMALL, tmp_path)
+def test_what_is_beyond_the_range_of_the_input_is_its_end_and_not_the_other(int8_ends, open_model):
+    recognizer = open_model(int8_ends["integer"], SMALL)
     end = recognizer.metadata.input.decode(np.array([127], np.int8))
     (features,) = spectrograms(50)
     at_end, beyond = features.copy(), features.copy()

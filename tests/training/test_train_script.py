@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from crnn_asr.errors import ModelError
 from crnn_asr.training.run import RunDirectory
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -127,6 +128,41 @@ def test_a_checkpoint_of_another_architecture(tone_corpus, tmp_path, uninterrupt
     result = run(command(tone_corpus, out, "--resume"), cwd=tmp_path)
     assert result.returncode == 1
     assert "another architecture" in result.stderr and "Traceback" not in result.stderr
+
+
+def test_another_model_to_start_from(tone_corpus, tmp_path, uninterrupted, script, capsys):
+    main, model, out = script("train").main, uninterrupted / "model.keras", str(tmp_path / "run")
+    start = ["--init", str(model), "--freeze", "3"]
+    data = ["--train", str(tone_corpus / "train.jsonl"), "--epochs", "1", "--alphabet", " abcd", "--out", out]
+    assert main([*data, *start]) == 0
+    errors = capsys.readouterr().err
+    assert (
+        f"note: from {model}: kept conv0, conv1, projection, lstm0, lstm1, the outputs of 4 of 5 symbols and of the "
+        "blank; drawn anew: the outputs of 'd'\nnote: frozen: conv0, conv1, projection\n"
+    ) in errors
+    config = RunDirectory(tmp_path / "run").load_config()
+    assert (config.preset, config.transfer.model, config.transfer.freeze) == ("tiny", str(model), 3)
+    assert main(["--out", out, "--resume", *start]) == main(["--out", out, "--resume"]) == 0
+    assert main(["--out", out, "--resume", "--init", str(model), "--freeze", "2"]) == 2
+
+
+def test_wrong_wishes_for_another_model(tone_corpus, tmp_path, uninterrupted, script, capsys):
+    main, data = script("train").main, ["--train", str(tone_corpus / "train.jsonl"), "--out", str(tmp_path / "run")]
+    for wrong, words in (
+        (["--freeze", "1"], "--freeze keeps layers of the model that --init names"),
+        (
+            ["--init", str(uninterrupted), "--freeze", "6"],
+            "expected 0 to 5 layers (conv0, conv1, projection, lstm0, lstm1)",
+        ),
+        (["--init", str(uninterrupted), "--out", str(uninterrupted), "--fresh"], "would be deleted"),
+        (["--init", str(uninterrupted / "model.keras"), "--out", str(uninterrupted), "--fresh"], "would be deleted"),
+    ):
+        assert main([*data, *wrong]) == 2
+        assert words in capsys.readouterr().err
+    with pytest.raises(ModelError, match="file for recognition"):
+        main([*data, "--init", "model.int8.tflite"])
+    with pytest.raises(FileNotFoundError, match="no run directory at nowhere"):
+        main([*data, "--init", "nowhere"])
 
 
 def test_records_instead_of_audio_stopped_and_resumed(tone_corpus, tmp_path, script, capsys):

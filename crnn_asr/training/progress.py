@@ -1,0 +1,55 @@
+"""A run as a person watches it: a bar where there is a terminal, else a line a minute; signals end it in good order."""
+
+import signal
+import sys
+import time
+from typing import Any
+
+from tqdm import tqdm
+
+from crnn_asr.training.loop import EpochDone, StepDone, Trainer
+
+LOG_EVERY_S = 60  # where there is no terminal to draw a bar on
+
+
+def follow(trainer: Trainer) -> int:
+    """Show the run until it ends; give the number of the signal that stopped it, or 0."""
+    received: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        if received:  # the second one stops at once; the last checkpoint stands
+            raise KeyboardInterrupt
+        received.append(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    interactive = sys.stderr.isatty()
+    last_line = time.monotonic()
+    with tqdm(unit="step", leave=False, disable=not interactive) as bar:
+        for event in trainer.events(lambda: bool(received)):
+            if isinstance(event, StepDone):
+                bar.total, bar.n = event.batches, event.batch
+                bar.set_description(f"epoch {event.epoch}", refresh=False)
+                bar.set_postfix_str(step_line(event))
+                if not interactive and time.monotonic() - last_line > LOG_EVERY_S:
+                    print(f"epoch {event.epoch}, step {event.batch} of {event.batches}: {step_line(event)}", flush=True)
+                    last_line = time.monotonic()
+            elif isinstance(event, EpochDone):
+                bar.clear()
+                print(epoch_line(event.metrics) + ("  best" if event.is_best else ""), flush=True)
+                last_line = time.monotonic()
+    return received[0] if received else 0
+
+
+def step_line(event: StepDone) -> str:
+    return (
+        f"loss {event.loss:.2f}, {event.audio_seconds_per_second:.0f} audio-s/s, wait {event.wait_share:.0%}, "
+        f"{event.seconds_left / 60:.1f} min left"
+    )
+
+
+def epoch_line(metrics: dict[str, Any]) -> str:
+    return (
+        "epoch {epoch:3d}  loss {train_loss:7.2f}  dev {dev_loss:7.2f}  WER {dev_wer:6.2f} %  CER {dev_cer:6.2f} %  "
+        "lr {learning_rate:.1e}  {seconds:5.1f} s  {audio_seconds_per_second:.0f} audio-s/s  wait {wait_share:.0%}"
+    ).format(**metrics)
