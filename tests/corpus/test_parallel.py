@@ -74,10 +74,11 @@ def test_what_the_function_raises_arrives_whole() -> None:
 def busy(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A process group whose two workers are just starting; each has left a file with its id as the name."""
     (tmp_path / "busy.py").write_text(
-        "import os, pathlib, time\n"
+        "import os, pathlib, signal, time\n"
         "from crnn_asr.console import run\n"
         "from crnn_asr.corpus.parallel import map_in_processes\n"
         "if __name__ == '__main__':\n"
+        "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background job ignores it
         "    run(lambda _: len(list(map_in_processes(time.sleep, [0.2] * 600, 2, None))))\n"
         f"(pathlib.Path({str(tmp_path)!r}) / f'{{os.getpid()}}.pid').touch()\n"
         "time.sleep(0.5)\n"

@@ -114,7 +114,6 @@ def run_script(*arguments: object, cwd: Path, options: Sequence[str] = ()) -> su
 def test_models_that_are_not_one(clip, tmp_path):
     (tmp_path / "text.tflite").write_text("no model")
     for arguments, words in (
-        ([], "run scripts/train.py"),
         (["--model", "missing.tflite"], "missing.tflite: No such file"),
         (["--model", "text.tflite"], "text.tflite: expected a model file"),
     ):
