@@ -55,7 +55,7 @@ def measure_speed(paths: Mapping[str, Path], progress: Callable[[int, int], obje
         config = recognizers[0].metadata.features
         shape = (config.num_frames(length_s * config.sample_rate_hz), config.num_mels)
         features = rng.standard_normal(shape, np.float32)
-        clock = time.process_time if num_threads == 1 else time.perf_counter
+        clock = time.thread_time if num_threads == 1 else time.perf_counter
         turns = np.array(list(_turns(recognizers, features, clock)))
         ratios = turns / turns[:, :1]
         for column, name in enumerate(paths):
