@@ -80,7 +80,8 @@ def ours(config: ModelConfig, precision: str) -> Step:
     tf.config.experimental.enable_op_determinism()
     tf.keras.utils.set_random_seed(0)
     model = CRNN(config, precision)
-    step = make_train_step(model, make_optimizer(TrainingConfig(), model), CLIP_NORM)
+    training = TrainingConfig(clip_norm=CLIP_NORM)
+    step = make_train_step(model, make_optimizer(training, model), training)
     return lambda *batch: float(step(*batch, tf.constant([0, 0]), LEARNING_RATE)[0][0])
 
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from crnn_asr.config import RunConfig, TrainingConfig
 from crnn_asr.training.batches import BATCH_SPEC
-from crnn_asr.training.loss import ctc_loss
+from crnn_asr.training.loss import ctc_loss, disagreement
 from crnn_asr.training.model import CRNN
 from crnn_asr.training.replicas import num_local, sum_over_replicas
 
@@ -31,7 +31,7 @@ def make_learner(config: RunConfig) -> tuple[CRNN, keras.optimizers.Optimizer, A
     model = CRNN(config.model, config.training.precision, config.transfer.freeze)
     optimizer = make_optimizer(config.training, model)
     make_step = make_train_step if config.training.accumulate_batches == 1 else make_accumulating_step
-    return model, optimizer, make_step(model, optimizer, config.training.clip_norm, config.training.inner_loss_weight)
+    return model, optimizer, make_step(model, optimizer, config.training)
 
 
 def run_step(step: Any, batches: Sequence[Any], seeds: Sequence[Tensor], rate: float) -> tuple[Tensor, Tensor]:
@@ -67,9 +67,7 @@ def learning_rate(config: TrainingConfig, step: float, total_steps: int, scale: 
     return config.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (total_steps - warmup)))
 
 
-def make_train_step(
-    model: CRNN, optimizer: keras.optimizers.Optimizer, clip_norm: float, inner_weight: float = 0.0
-) -> Callable[..., Any]:
+def make_train_step(model: CRNN, optimizer: keras.optimizers.Optimizer, config: TrainingConfig) -> Callable[..., Any]:
     """A compiled function of the batches of this process's replicas, one after another, a seed (2,) and a rate.
 
     It returns the totals of the whole batch (loss, utterances, frames) and the norm of the gradient before clipping. A
@@ -80,9 +78,9 @@ def make_train_step(
     def replica_step(batches: Any, seed: Tensor) -> tuple[Any, ...]:
         batch = _own(batches)
         (utterances,) = sum_over_replicas(tf.reduce_sum(_counts(batch[1])))
-        totals, gradients = _totals_and_gradients(model, batch, seed, tf.maximum(utterances, 1.0), inner_weight)
+        totals, gradients = _totals_and_gradients(model, batch, seed, tf.maximum(utterances, 1.0), config)
         totals, *gradients = sum_over_replicas(totals, *gradients)
-        return totals, *tf.clip_by_global_norm(gradients, clip_norm)
+        return totals, *tf.clip_by_global_norm(gradients, config.clip_norm)
 
     @tf.function(input_signature=_signature(strategy, SEED, SCALAR), autograph=False)
     def train_step(*arguments: Tensor) -> tuple[Tensor, Tensor]:
@@ -93,7 +91,7 @@ def make_train_step(
 
 
 def make_accumulating_step(
-    model: CRNN, optimizer: keras.optimizers.Optimizer, clip_norm: float, inner_weight: float = 0.0
+    model: CRNN, optimizer: keras.optimizers.Optimizer, config: TrainingConfig
 ) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """`make_train_step` in two functions, for a step of several batches that are not in memory together.
 
@@ -109,7 +107,7 @@ def make_accumulating_step(
     ]
 
     def replica_add(batches: Any, seed: Tensor) -> None:
-        totals, gradients = _totals_and_gradients(model, _own(batches), seed, 1.0, inner_weight)
+        totals, gradients = _totals_and_gradients(model, _own(batches), seed, 1.0, config)
         for accumulator, value in zip(sums, [totals, *gradients]):
             accumulator.assign_add(value)
 
@@ -119,7 +117,7 @@ def make_accumulating_step(
             for accumulator in sums:
                 accumulator.assign(tf.zeros_like(accumulator))
         gradients = [gradient / tf.maximum(totals[1], 1.0) for gradient in gradients]
-        return totals, *tf.clip_by_global_norm(gradients, clip_norm)
+        return totals, *tf.clip_by_global_norm(gradients, config.clip_norm)
 
     @tf.function(input_signature=_signature(strategy, SEED), autograph=False)
     def add(*arguments: Tensor) -> None:
@@ -154,12 +152,13 @@ def _counts(lengths: Tensor) -> Tensor:
 
 
 def _totals_and_gradients(
-    model: CRNN, batch: list[Tensor], seed: Tensor, divisor: Tensor, inner_weight: float
+    model: CRNN, batch: list[Tensor], seed: Tensor, divisor: Tensor, config: TrainingConfig
 ) -> tuple[Tensor, list[Tensor]]:
-    """Of a replica's batch: summed loss, utterances and frames (3,), and the gradient of summed loss / divisor.
+    """Of a replica's batch: summed loss, utterances and frames (3,), and the gradient of summed objective / divisor.
 
-    The gradient is that of (1 - w) · CTC of the last layer + w · the mean of those behind the layers before (Lee &
-    Watanabe 2021), w being `inner_weight`; the loss is the last layer's.
+    The objective of the last layer is its CTC loss and, weighted, the disagreement of views. With `inner_loss_weight` w
+    the whole is (1 - w) times that and w times its mean over the layers before (Lee & Watanabe 2021). The loss that is
+    returned is the last layer's CTC alone.
     """
     features, lengths, labels, label_lengths = batch
     variables = [variable.value for variable in model.trainable_variables]
@@ -169,14 +168,21 @@ def _totals_and_gradients(
         *inner, logits = model.every_logits((features, lengths), training=True, seed=seed)
         logit_lengths = tf.maximum(model.settings.output_length(lengths), 1)
 
-        def summed(logits: Tensor) -> Tensor:
+        def ctc(logits: Tensor) -> Tensor:
             return tf.reduce_sum(ctc_loss(logits, logit_lengths, labels, label_lengths) * _counts(lengths))
 
-        total = summed(logits)
-        loss = total / divisor
-        if inner and inner_weight:
-            mean = tf.add_n([summed(logits) for logits in inner]) / len(inner)
-            loss = ((1 - inner_weight) * total + inner_weight * mean) / divisor
+        def objective(logits: Tensor, ctc: Tensor) -> Tensor:
+            if not config.consistency_weight:
+                return ctc
+            apart = disagreement(logits, logit_lengths) * _counts(lengths)
+            return ctc + config.consistency_weight * tf.reduce_sum(apart)
+
+        total = ctc(logits)
+        loss = objective(logits, total)
+        if inner and config.inner_loss_weight:
+            mean = tf.add_n([objective(logits, ctc(logits)) for logits in inner]) / len(inner)
+            loss = (1 - config.inner_loss_weight) * loss + config.inner_loss_weight * mean
+        loss = loss / divisor
     frames = tf.cast(tf.reduce_sum(lengths), tf.float32)
     return tf.stack([total, tf.reduce_sum(_counts(lengths)), frames]), tape.gradient(loss, variables)
 

@@ -55,7 +55,7 @@ def state(model: CRNN, optimizer: keras.optimizers.Optimizer) -> list[np.ndarray
 
 def accumulated(batches: list[Batch]) -> tuple[list[np.ndarray], np.ndarray, float]:
     model, optimizer = learner()
-    add, finish = make_accumulating_step(model, optimizer, CONFIG.clip_norm)
+    add, finish = make_accumulating_step(model, optimizer, CONFIG)
     for _ in range(2):  # the second step shows that the first left nothing behind
         for batch in batches:
             add(*batch, SEED)
@@ -68,7 +68,7 @@ def test_accumulated_batches_give_the_update_of_the_large_batch(rng):
     rows = utterances(rng, [23, 17, 30])
     found, totals, norm = accumulated([padded(rows), padded(rows + rows)])
     model, optimizer = learner()
-    step = make_train_step(model, optimizer, CONFIG.clip_norm)
+    step = make_train_step(model, optimizer, CONFIG)
     for _ in range(2):
         wanted_totals, wanted_norm = step(*padded(rows * 3), SEED, RATE)
     np.testing.assert_allclose(totals, wanted_totals, rtol=1e-5)
@@ -89,7 +89,7 @@ def test_an_utterance_weighs_the_same_in_a_small_and_in_a_large_batch(rng):
             loss = tf.reduce_sum(ctc_loss(logits, SMALL.output_length(lengths), labels, label_lengths))
         for total, gradient in zip(sums, tape.gradient(loss, variables)):
             total += gradient.numpy()
-    add, finish = make_accumulating_step(model, optimizer, CONFIG.clip_norm)
+    add, finish = make_accumulating_step(model, optimizer, CONFIG)
     for batch in batches:
         add(*batch, SEED)
     norm = np.sqrt(sum(np.sum(np.square(total / 6)) for total in sums))
@@ -101,7 +101,7 @@ def test_a_row_of_length_zero_counts_nowhere(rng):
     results = []
     for batch in (padded(rows), padded([*rows, (np.zeros((0, 12), np.float32), [0])])):
         model, optimizer = learner()
-        totals, norm = make_train_step(model, optimizer, CONFIG.clip_norm)(*batch, SEED, RATE)
+        totals, norm = make_train_step(model, optimizer, CONFIG)(*batch, SEED, RATE)
         results.append([totals, norm, *state(model, optimizer), *map(np.asarray, model.non_trainable_weights)])
     for one, other in zip(*results, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
@@ -110,7 +110,7 @@ def test_a_row_of_length_zero_counts_nowhere(rng):
 def test_a_batch_of_nothing_changes_nothing():
     model, optimizer = learner()
     before = [np.asarray(variable) for variable in (*model.weights, *optimizer.variables)]
-    totals, norm = make_train_step(model, optimizer, CONFIG.clip_norm)(*add_rows(padded([]), 1), SEED, RATE)
+    totals, norm = make_train_step(model, optimizer, CONFIG)(*add_rows(padded([]), 1), SEED, RATE)
     assert totals.numpy().tolist() == [0, 0, 0] and float(norm) == 0
     for variable, value in zip((*model.weights, *optimizer.variables), before, strict=True):
         np.testing.assert_array_equal(variable, value)

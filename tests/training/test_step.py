@@ -1,10 +1,13 @@
 """The step's loss and gradient, put together by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy.special import softmax
 
-from crnn_asr.config import ModelConfig
+from crnn_asr.config import ModelConfig, TrainingConfig
 from crnn_asr.training import step
 from crnn_asr.training.loss import ctc_loss
 from crnn_asr.training.model import CRNN
@@ -28,8 +31,35 @@ def test_inner_losses_have_their_weight_in_the_gradient_and_not_in_the_loss(rng,
         wanted = ((1 - weight) * last + weight * (first + second) / 2) / 2
     expected = tape.gradient(wanted, [variable.value for variable in model.trainable_variables])
     totals, gradients = step._totals_and_gradients(
-        model, [features, lengths, labels, label_lengths], seed, 2.0, inner_weight=weight
+        model, [features, lengths, labels, label_lengths], seed, 2.0, TrainingConfig(inner_loss_weight=weight)
     )
     assert totals.numpy()[0] == pytest.approx(float(last), rel=1e-5)
+    for found, value in zip(gradients, expected, strict=True):
+        np.testing.assert_allclose(found, value, rtol=1e-4, atol=1e-5)
+
+
+def test_views_pull_each_other_together(rng):
+    """The gradient against one that NumPy's own divergence and a plain tape give, the other view being a constant."""
+    config = replace(CONFIG, dropout=0.0, lstm_layers=1)
+    model, weight = CRNN(config), 0.2
+    lengths = tf.constant([30, 30, 21, 21])
+    labels = tf.constant([[1, 2, 3], [1, 2, 3], [4, 4, 0], [4, 4, 0]])
+    label_lengths = tf.constant([3, 3, 2, 2])
+    features = tf.constant(rng.standard_normal((4, 32, config.num_mels)), tf.float32)
+    seed = tf.constant([7, 7])
+    variables = [variable.value for variable in model.trainable_variables]
+    logits = model((features, lengths), training=True, seed=seed).numpy()
+    targets = softmax(logits[[1, 0, 3, 2]], -1)
+    with tf.GradientTape() as tape:
+        answers = model((features, lengths), training=True, seed=seed)
+        ctc = tf.reduce_sum(ctc_loss(answers, config.output_length(lengths), labels, label_lengths))
+        entropies = tf.nn.softmax_cross_entropy_with_logits(targets, answers)  # KL but for what has no gradient
+        true = tf.sequence_mask(config.output_length(lengths), entropies.shape[1], tf.float32)
+        wanted = (ctc + weight * tf.reduce_sum(entropies * true)) / 4
+    expected = tape.gradient(wanted, variables)
+    totals, gradients = step._totals_and_gradients(
+        model, [features, lengths, labels, label_lengths], seed, 4.0, TrainingConfig(consistency_weight=weight)
+    )
+    assert totals.numpy()[0] == pytest.approx(float(ctc), rel=1e-5)
     for found, value in zip(gradients, expected, strict=True):
         np.testing.assert_allclose(found, value, rtol=1e-4, atol=1e-5)

@@ -190,7 +190,7 @@ def test_the_gradient_is_that_of_the_whole_network_less_what_is_frozen(rng):
     variables = [variable.value for variable in model.trainable_variables]
     expected = np.sqrt(sum(float(tf.reduce_sum(gradient**2)) for gradient in tape.gradient(loss, variables)))
     training = TrainingConfig(clip_norm=1e9)
-    totals, norm = make_train_step(model, make_optimizer(training, model), 1e9)(
+    totals, norm = make_train_step(model, make_optimizer(training, model), training)(
         features, lengths, labels, label_lengths, tf.constant([0, 0]), 0.0
     )
     assert float(totals[0]) == pytest.approx(3 * float(loss), rel=1e-5)
@@ -204,7 +204,7 @@ def test_the_gradient_is_that_of_the_whole_network_less_what_is_frozen(rng):
 def test_nothing_is_computed_for_what_is_frozen(frozen, make):
     """Gradients of convolutions' kernels are in the step's graph for those that are trained alone."""
     model = CRNN(MODEL, frozen=frozen)
-    made = make(model, make_optimizer(TRAINING, model), 1.0)
+    made = make(model, make_optimizer(TRAINING, model), TRAINING)
     step = made if callable(made) else made[0]
     kinds = [node.type for node in step.get_concrete_function().graph.get_operations()]
     assert kinds.count("Conv2DBackpropFilter") == max(0, 2 - frozen)
