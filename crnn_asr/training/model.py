@@ -5,6 +5,7 @@ end. So an utterance gives the same logits alone and inside any batch, and the s
 """
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -89,17 +90,23 @@ class MaskedBatchNorm(keras.layers.Layer):
         self.mean = self.add_weight(name="mean", shape=width, initializer="zeros", trainable=False)
         self.variance = self.add_weight(name="variance", shape=width, initializer="ones", trainable=False)
 
-    def call(self, x: Tensor, mask: Tensor, training: bool = False) -> Tensor:
-        """Map x (B, T, F, C) with mask (B, T, 1, 1) to the same shape; frozen, as out of training."""
+    def call(self, x: Tensor, mask: Tensor, training: bool = False) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Map x (B, T, F, C) with mask (B, T, 1, 1) to the same shape; frozen, as out of training.
+
+        In training there are also the mean (C,), variance (C,) and count () of this batch, for `moved`; else ().
+        """
         gamma, beta = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
         if not (training and self.trainable):
             scale = gamma * tf.math.rsqrt(self.variance + EPSILON)
-            return tf.nn.relu(x * scale + (beta - self.mean * scale)) * mask
-        y, mean, variance, count = _normalize_relu(x, mask, gamma, beta)
-        for average, value in ((self.mean, mean), (self.variance, variance)):
-            moved = self.momentum * average + (1 - self.momentum) * value
-            average.assign(tf.where(count > 0, moved, average))
-        return y
+            return tf.nn.relu(x * scale + (beta - self.mean * scale)) * mask, ()
+        y, *seen = _normalize_relu(x, mask, gamma, beta)
+        return y, tuple(seen)
+
+    def moved(self, averages: Sequence[Tensor], seen: tuple[Tensor, ...]) -> list[Tensor]:
+        """Running mean and variance after a batch. Who trains assigns them, if the batch turns out to be good."""
+        *values, count = seen
+        after = [self.momentum * average + (1 - self.momentum) * value for average, value in zip(averages, values)]
+        return [tf.where(count > 0, new, average) for new, average in zip(after, averages)]
 
 
 class CRNN(keras.Model):
@@ -147,8 +154,23 @@ class CRNN(keras.Model):
         """Logits of a padded batch, (B, ceil(T / time reduction), V): the last of `every_logits`."""
         return self.every_logits(inputs, training, seed)[-1]
 
+    @property
+    def running_statistics(self) -> list[Any]:
+        """Mean and variance of each batch norm that is trained, one after another."""
+        return [variable for norm in self.batch_norms if norm.trainable for variable in (norm.mean, norm.variance)]
+
+    def moved_statistics(self, averages: Sequence[Tensor], seen: Sequence[tuple[Tensor, ...]]) -> list[Tensor]:
+        """What `running_statistics`, now at `averages`, are after a batch in which the norms have `seen` this."""
+        norms = [norm for norm in self.batch_norms if norm.trainable]
+        pairs = zip(averages[::2], averages[1::2])
+        return [value for norm, pair, batch in zip(norms, pairs, seen) for value in norm.moved(pair, batch)]
+
     def every_logits(
-        self, inputs: tuple[Tensor, Tensor], training: bool = False, seed: Tensor | None = None
+        self,
+        inputs: tuple[Tensor, Tensor],
+        training: bool = False,
+        seed: Tensor | None = None,
+        seen: list[tuple[Tensor, ...]] | None = None,
     ) -> list[Tensor]:
         """What the output layer says behind each BiLSTM, the last of which is the network's answer.
 
@@ -156,6 +178,7 @@ class CRNN(keras.Model):
             inputs: features (B, T, F) float32 and feature_lengths (B,) int32.
             training: batch statistics and dropout.
             seed: (2,) int32, what the dropout masks are drawn from; needed in training where there is dropout.
+            seen: gets what each batch norm that is trained saw of the batch, for `moved_statistics`.
 
         Returns:
             For each BiLSTM that is trained, and the last, logits (B, ceil(T / time reduction), V); the true lengths are
@@ -169,7 +192,9 @@ class CRNN(keras.Model):
             x = conv(tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]))
             lengths = (lengths + stride - 1) // stride
             mask = frame_mask(lengths, tf.shape(x)[1], 4)
-            x = norm(x, mask, training=training)
+            x, batch = norm(x, mask, training=training)
+            if seen is not None and batch:
+                seen.append(batch)
         shape = tf.shape(x)
         x = tf.reshape(x, (shape[0], shape[1], self.settings.conv_bins * self.settings.conv_filters[-1]))
         x = tf.transpose(tf.nn.relu(self.projection(x)), (1, 0, 2))

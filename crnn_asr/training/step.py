@@ -27,7 +27,7 @@ class SummedAdamW(keras.optimizers.AdamW):
 
 
 def make_learner(config: RunConfig) -> tuple[CRNN, keras.optimizers.Optimizer, Any]:
-    """A run's model and optimizer, and what `run_step` takes: one function, or two where batches are accumulated."""
+    """A run's model and optimizer, and what `run_step` takes: one function, or three where batches are accumulated."""
     model = CRNN(config.model, config.training.precision, config.transfer.freeze)
     optimizer = make_optimizer(config.training, model)
     make_step = make_train_step if config.training.accumulate_batches == 1 else make_accumulating_step
@@ -35,11 +35,15 @@ def make_learner(config: RunConfig) -> tuple[CRNN, keras.optimizers.Optimizer, A
 
 
 def run_step(step: Any, batches: Sequence[Any], seeds: Sequence[Tensor], rate: float) -> tuple[Tensor, Tensor]:
-    """One step on batches, each with its seed (2,): the totals (loss, utterances, frames), and the gradient's norm."""
+    """One step on batches, each with its seed (2,): the totals (loss, utterances, frames), and the gradient's norm.
+
+    The norm is NaN where the loss, the gradient or a statistic of batch norm was not finite: the step changed nothing.
+    """
     if callable(step):
         (batch,), (seed,) = batches, seeds
         return step(*batch, seed, rate)  # type: ignore[no-any-return]
-    add, finish = step
+    begin, add, finish = step
+    begin()
     for batch, seed in zip(batches, seeds):
         add(*batch, seed)
     return finish(rate)  # type: ignore[no-any-return]
@@ -58,66 +62,83 @@ def make_optimizer(config: TrainingConfig, model: CRNN) -> keras.optimizers.Opti
 
 
 def learning_rate(config: TrainingConfig, step: float, total_steps: int, scale: float) -> float:
-    """The rate of a step: linear warm-up, then cosine to zero, or constant times what the plateau schedule left."""
+    """The rate of a step: linear warm-up, then cosine to zero or constant; `scale` times that."""
     warmup = min(config.warmup_steps, total_steps // 2)
     if step < warmup:
         return config.learning_rate * scale * (step + 1) / warmup
     if config.schedule == "plateau":
         return config.learning_rate * scale
-    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (total_steps - warmup)))
+    return scale * config.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (total_steps - warmup)))
 
 
 def make_train_step(model: CRNN, optimizer: keras.optimizers.Optimizer, config: TrainingConfig) -> Callable[..., Any]:
     """A compiled function of the batches of this process's replicas, one after another, a seed (2,) and a rate.
 
     It returns the totals of the whole batch (loss, utterances, frames) and the norm of the gradient before clipping. A
-    gradient that is not finite changes neither weights nor optimizer, nor does a batch without an utterance.
+    number that is not finite leaves weights, optimizer and batch norm as they were, and so does a batch of nothing.
     """
     strategy = tf.distribute.get_strategy()
 
     def replica_step(batches: Any, seed: Tensor) -> tuple[Any, ...]:
         batch = _own(batches)
         (utterances,) = sum_over_replicas(tf.reduce_sum(_counts(batch[1])))
-        totals, gradients = _totals_and_gradients(model, batch, seed, tf.maximum(utterances, 1.0), config)
+        totals, gradients, seen = _totals_and_gradients(model, batch, seed, tf.maximum(utterances, 1.0), config)
+        averages = [variable.value for variable in model.running_statistics]
         totals, *gradients = sum_over_replicas(totals, *gradients)
-        return totals, *tf.clip_by_global_norm(gradients, config.clip_norm)
+        return totals, model.moved_statistics(averages, seen), *tf.clip_by_global_norm(gradients, config.clip_norm)
 
     @tf.function(input_signature=_signature(strategy, SEED, SCALAR), autograph=False)
     def train_step(*arguments: Tensor) -> tuple[Tensor, Tensor]:
         *batches, seed, rate = arguments
-        return _update(strategy, optimizer, rate, *strategy.run(replica_step, (batches, seed)))
+        return _update(strategy, model, optimizer, rate, *strategy.run(replica_step, (batches, seed)))
 
     return train_step
 
 
 def make_accumulating_step(
     model: CRNN, optimizer: keras.optimizers.Optimizer, config: TrainingConfig
-) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """`make_train_step` in two functions, for a step of several batches that are not in memory together.
+) -> tuple[Callable[..., Any], ...]:
+    """`make_train_step` in three functions, for a step of several batches that are not in memory together.
 
-    The first takes batches and a seed, the second a rate. Sums of losses are accumulated and divided by the number of
-    utterances at the end, so that each utterance has the weight it would have in one large batch.
+    The first begins a step, whatever became of the one before; the second takes batches and a seed, the third a rate.
+    Sums of losses are accumulated and divided by the number of utterances at the end, so that each utterance has the
+    weight it would have in one large batch. Batch norm's statistics move from batch to batch, beside the model.
     """
     strategy = tf.distribute.get_strategy()
-    variables = model.trainable_variables
+    variables, statistics = model.trainable_variables, model.running_statistics
     options = {"trainable": False, "synchronization": tf.VariableSynchronization.ON_READ}
     sums = [
         tf.Variable(tf.zeros(shape), aggregation=tf.VariableAggregation.SUM, **options)
         for shape in [(3,), *(variable.shape for variable in variables)]
     ]
+    moving = [
+        tf.Variable(tf.zeros(variable.shape), aggregation=tf.VariableAggregation.MEAN, **options)
+        for variable in statistics
+    ]
+
+    def replica_begin() -> None:
+        for accumulator in sums:
+            accumulator.assign(tf.zeros_like(accumulator))
+        for average, variable in zip(moving, statistics):
+            average.assign(variable.value)
 
     def replica_add(batches: Any, seed: Tensor) -> None:
-        totals, gradients = _totals_and_gradients(model, _own(batches), seed, 1.0, config)
+        totals, gradients, seen = _totals_and_gradients(model, _own(batches), seed, 1.0, config)
+        averages = [tf.convert_to_tensor(average) for average in moving]
         for accumulator, value in zip(sums, [totals, *gradients]):
             accumulator.assign_add(value)
+        for average, value in zip(moving, model.moved_statistics(averages, seen)):
+            average.assign(value)
 
     def replica_finish() -> tuple[Any, ...]:
         totals, *gradients = sum_over_replicas(*(tf.convert_to_tensor(accumulator) for accumulator in sums))
-        with tf.control_dependencies([totals, *gradients]):
-            for accumulator in sums:
-                accumulator.assign(tf.zeros_like(accumulator))
         gradients = [gradient / tf.maximum(totals[1], 1.0) for gradient in gradients]
-        return totals, *tf.clip_by_global_norm(gradients, config.clip_norm)
+        averages = [tf.convert_to_tensor(average) for average in moving]
+        return totals, averages, *tf.clip_by_global_norm(gradients, config.clip_norm)
+
+    @tf.function(input_signature=[], autograph=False)
+    def begin() -> None:
+        strategy.run(replica_begin)
 
     @tf.function(input_signature=_signature(strategy, SEED), autograph=False)
     def add(*arguments: Tensor) -> None:
@@ -126,9 +147,9 @@ def make_accumulating_step(
 
     @tf.function(input_signature=[SCALAR], autograph=False)
     def finish(rate: Tensor) -> tuple[Tensor, Tensor]:
-        return _update(strategy, optimizer, rate, *strategy.run(replica_finish))
+        return _update(strategy, model, optimizer, rate, *strategy.run(replica_finish))
 
-    return add, finish
+    return begin, add, finish
 
 
 def _signature(strategy: tf.distribute.Strategy, *more: tf.TensorSpec) -> list[tf.TensorSpec]:
@@ -153,8 +174,9 @@ def _counts(lengths: Tensor) -> Tensor:
 
 def _totals_and_gradients(
     model: CRNN, batch: list[Tensor], seed: Tensor, divisor: Tensor, config: TrainingConfig
-) -> tuple[Tensor, list[Tensor]]:
-    """Of a replica's batch: summed loss, utterances and frames (3,), and the gradient of summed objective / divisor.
+) -> tuple[Tensor, list[Tensor], list[tuple[Tensor, ...]]]:
+    """Of a replica's batch: summed loss, utterances and frames (3,), the gradient of summed objective / divisor, and
+    what the batch norms saw.
 
     The objective of the last layer is its CTC loss and, weighted, the disagreement of views. With `inner_loss_weight` w
     the whole is (1 - w) times that and w times its mean over the layers before (Lee & Watanabe 2021). The loss that is
@@ -165,7 +187,8 @@ def _totals_and_gradients(
     seed = seed + tf.constant([SEEDS_A_REPLICA * _replica(), 0])
     with tf.GradientTape(watch_accessed_variables=False) as tape:  # so that nothing is done for frozen layers
         tape.watch(variables)
-        *inner, logits = model.every_logits((features, lengths), training=True, seed=seed)
+        seen: list[tuple[Tensor, ...]] = []
+        *inner, logits = model.every_logits((features, lengths), training=True, seed=seed, seen=seen)
         logit_lengths = tf.maximum(model.settings.output_length(lengths), 1)
 
         def ctc(logits: Tensor) -> Tensor:
@@ -184,26 +207,38 @@ def _totals_and_gradients(
             loss = (1 - config.inner_loss_weight) * loss + config.inner_loss_weight * mean
         loss = loss / divisor
     frames = tf.cast(tf.reduce_sum(lengths), tf.float32)
-    return tf.stack([total, tf.reduce_sum(_counts(lengths)), frames]), tape.gradient(loss, variables)
+    return tf.stack([total, tf.reduce_sum(_counts(lengths)), frames]), tape.gradient(loss, variables), seen
 
 
 def _update(
     strategy: tf.distribute.Strategy,
+    model: CRNN,
     optimizer: keras.optimizers.Optimizer,
     rate: Tensor,
     totals: Any,
+    statistics: Any,
     gradients: Any,
     norm: Any,
 ) -> tuple[Tensor, Tensor]:
-    """Apply gradients that all replicas have alike, if they are finite and of something; return totals and norm."""
-    totals, norm = (strategy.experimental_local_results(value)[0] for value in (totals, norm))
+    """Apply gradients and assign statistics, which all replicas have alike, if they are finite and of something; return
+    totals and norm, NaN where anything is not finite.
+    """
+    own = [strategy.experimental_local_results(value)[0] for value in (totals, norm, *statistics)]
+    totals, norm, *averages = own
+    is_finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(value)) for value in (totals[0], norm, *averages)])
+
+    def change(gradients: Any, statistics: Any) -> None:
+        optimizer.apply(gradients)
+        for variable, value in zip(model.running_statistics, statistics):
+            variable.assign(value)
 
     def apply() -> Tensor:
         optimizer.learning_rate.assign(rate)
-        strategy.run(optimizer.apply, (gradients,))
+        strategy.run(change, (gradients, statistics))
         return norm
 
-    return totals, tf.cond((totals[1] > 0) & tf.math.is_finite(norm), apply, lambda: norm)
+    norm = tf.where(is_finite, norm, math.nan)
+    return totals, tf.cond((totals[1] > 0) & is_finite, apply, lambda: norm)
 
 
 def make_dev_step(model: CRNN) -> Callable[..., Any]:

@@ -55,8 +55,9 @@ def state(model: CRNN, optimizer: keras.optimizers.Optimizer) -> list[np.ndarray
 
 def accumulated(batches: list[Batch]) -> tuple[list[np.ndarray], np.ndarray, float]:
     model, optimizer = learner()
-    add, finish = make_accumulating_step(model, optimizer, CONFIG)
+    begin, add, finish = make_accumulating_step(model, optimizer, CONFIG)
     for _ in range(2):  # the second step shows that the first left nothing behind
+        begin()
         for batch in batches:
             add(*batch, SEED)
         totals, norm = finish(RATE)
@@ -89,7 +90,8 @@ def test_an_utterance_weighs_the_same_in_a_small_and_in_a_large_batch(rng):
             loss = tf.reduce_sum(ctc_loss(logits, SMALL.output_length(lengths), labels, label_lengths))
         for total, gradient in zip(sums, tape.gradient(loss, variables)):
             total += gradient.numpy()
-    add, finish = make_accumulating_step(model, optimizer, CONFIG)
+    begin, add, finish = make_accumulating_step(model, optimizer, CONFIG)
+    begin()
     for batch in batches:
         add(*batch, SEED)
     norm = np.sqrt(sum(np.sum(np.square(total / 6)) for total in sums))

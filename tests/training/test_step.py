@@ -30,7 +30,7 @@ def test_inner_losses_have_their_weight_in_the_gradient_and_not_in_the_loss(rng,
         first, second, last = losses
         wanted = ((1 - weight) * last + weight * (first + second) / 2) / 2
     expected = tape.gradient(wanted, [variable.value for variable in model.trainable_variables])
-    totals, gradients = step._totals_and_gradients(
+    totals, gradients, _ = step._totals_and_gradients(
         model, [features, lengths, labels, label_lengths], seed, 2.0, TrainingConfig(inner_loss_weight=weight)
     )
     assert totals.numpy()[0] == pytest.approx(float(last), rel=1e-5)
@@ -57,7 +57,7 @@ def test_views_pull_each_other_together(rng):
         true = tf.sequence_mask(config.output_length(lengths), entropies.shape[1], tf.float32)
         wanted = (ctc + weight * tf.reduce_sum(entropies * true)) / 4
     expected = tape.gradient(wanted, variables)
-    totals, gradients = step._totals_and_gradients(
+    totals, gradients, _ = step._totals_and_gradients(
         model, [features, lengths, labels, label_lengths], seed, 4.0, TrainingConfig(consistency_weight=weight)
     )
     assert totals.numpy()[0] == pytest.approx(float(ctc), rel=1e-5)
