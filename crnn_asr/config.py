@@ -220,6 +220,8 @@ class TrainingConfig:
     precision: str = "auto"  # of the large products: float32, bfloat16, or auto, which a run replaces by what is faster
     early_stopping_epochs: int = 0  # epochs without a better dev WER before the run ends; 0 is off
     checkpoint_every_s: float = 60.0  # inside an epoch; one is always written at its end
+    keep_checkpoints: int = 3  # the newest and those before it, for one may be damaged
+    max_bad_steps: int = 20  # in a row whose loss or gradient is not finite, before the run goes back to a good state
     min_duration_s: float = 0.1
     max_duration_s: float = 30.0
     seed: int = 0
@@ -252,7 +254,8 @@ class TrainingConfig:
             "seed",
         ):
             require(getattr(self, name) >= 0, f"{name} must not be negative, got {getattr(self, name)}")
-        require(self.plateau_patience >= 1, f"plateau_patience must be at least 1, got {self.plateau_patience}")
+        for name in ("plateau_patience", "keep_checkpoints", "max_bad_steps"):
+            require(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")
         _require_range("duration", (self.min_duration_s, self.max_duration_s), 0.0)
 
     @property
@@ -291,6 +294,7 @@ class RunConfig:
     dev_manifest: str = ""
     noise_dir: str = ""
     rooms_dir: str = ""
+    data_sha256: str = ""  # of the checksums of all files that are read, which data.json lists; filled in at the start
 
     def __post_init__(self) -> None:
         names, freeze = self.model.layers[:-1], self.transfer.freeze

@@ -25,11 +25,25 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         with naming(path):
             yield partial
-            with partial.open("rb+") as file:
-                os.fsync(file.fileno())
+            sync(partial)
             partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Have what a file or a folder holds on the disk when this returns; of a folder, the names in it."""
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_partial(folder: Path) -> None:
+    """Delete what processes that were killed left of files they were writing; none may be writing there now."""
+    for path in folder.glob(".*.partial*"):
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

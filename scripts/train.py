@@ -6,6 +6,7 @@ Interrupt it when you like, --resume goes on exactly there.
 import argparse
 import signal
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from crnn_asr.console import (
     share,
 )
 from crnn_asr.errors import ModelError
+from crnn_asr.files import write_text
 from crnn_asr.native import load_tensorflow, single_threaded_blas
 from crnn_asr.presets import PRESETS
 from crnn_asr.strict_json import save_config
@@ -66,6 +68,18 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     again = place.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on with the run in --out, as it was configured")
     again.add_argument("--fresh", action="store_true", help="delete the run in --out and start over")
+    place.add_argument(
+        "--from-run",
+        type=Path,
+        metavar="RUN",
+        help="repeat the run in this directory, as it was configured, in --out; on the same machine it comes out the "
+        "same to the bit",
+    )
+    place.add_argument(
+        "--changed-data",
+        action="store_true",
+        help="for --resume and --from-run: go on where files of the data are no longer what they were",
+    )
     start = parser.add_argument_group("another model to start from")
     start.add_argument(
         "--init",
@@ -204,6 +218,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.freeze and not (args.init or args.resume):
         complain("--freeze keeps layers of the model that --init names; give both, or leave it out")
         return USAGE
+    if args.from_run and args.resume:
+        complain("--from-run starts a run and --resume goes on with one; give one of them")
+        return USAGE
+    if args.changed_data and not (args.from_run or args.resume):
+        complain("--changed-data is for --resume and --from-run; leave it out")
+        return USAGE
     if args.init and not args.resume and args.out.resolve() in (init := args.init.resolve(), *init.parents):
         complain(f"--init {args.init} would be deleted with what is in --out; choose another --out")
         return USAGE
@@ -215,19 +235,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         complain("--batch-seconds auto measures one machine, and TF_CONFIG names several; give it a number")
         return USAGE
     directory = RunDirectory(args.out, number)
-    if args.resume:
-        config = directory.load_config()
-        if args.preset not in (None, config.preset) or args.alphabet or wanted_config(args, config) != config:
-            complain(
-                f"--resume goes on as {directory.config} says, and another configuration was asked for; "
-                "leave those options out, or start over with --fresh"
-            )
-            return USAGE
-    elif number == 0 and directory.exists() and not args.fresh:
+    began = directory if args.resume else RunDirectory(args.from_run) if args.from_run else None
+    if number == 0 and directory.exists() and not (args.resume or args.fresh):
         complain(
             f"{args.out} holds a run; go on with it with --resume, delete it with --fresh, or choose another --out"
         )
         return USAGE
+    if began:
+        config = began.load_config()
+        if args.preset not in (None, config.preset) or args.alphabet or wanted_config(args, config) != config:
+            complain(
+                f"{'--resume' if args.resume else '--from-run'} does as {began.config} says, and another configuration "
+                "was asked for; leave those options out, or start over with --fresh and without it"
+            )
+            return USAGE
     else:
         base = base_config(args)
         if (args.freeze or 0) >= len(base.model.layers):
@@ -237,24 +258,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         config = find_manifests(wanted_config(args, base))
     if count > 1:
         note(f"worker {number} of 0 to {count - 1}: waits until all are started")
-    return train(directory, config, args, number == 0)
+    with directory.locked() if number == 0 else nullcontext():
+        return train(directory, began, config, args, number == 0)
 
 
-def train(directory: Any, config: RunConfig, args: argparse.Namespace, is_chief: bool) -> int:
+def train(directory: Any, began: Any, config: RunConfig, args: argparse.Namespace, is_chief: bool) -> int:
+    """Train in `directory`; `began` is the run directory that the configuration is from, if it is from one."""
     load_tensorflow()
+    from crnn_asr.training.fingerprint import data_checksums, require_same, summary_of, to_text
     from crnn_asr.training.loop import Trainer
     from crnn_asr.training.progress import follow
     from crnn_asr.training.records import Record
     from crnn_asr.training.replicas import explained, find_strategy
     from crnn_asr.training.setup import prepare
 
-    find = args.batch_seconds == AUTO and not args.resume  # a run that goes on has its number
+    find = args.batch_seconds == AUTO and not began  # which has its number
     setup = prepare(config, args.alphabet or "auto", (args.memory_share or MEMORY_SHARE) if find else 0.0)
+    checksums = data_checksums(
+        setup.config, [example.utterance for source in (setup.train, setup.dev) for example in source.examples]
+    )
+    if began and not args.changed_data:
+        require_same(checksums, config, began.data)
     if is_chief:
         if not args.resume:
             directory.clear()
-            directory.root.mkdir(parents=True, exist_ok=True)
-            save_config(setup.config, directory.config)
+            write_text(directory.data, to_text(checksums))
+            save_config(replace(setup.config, data_sha256=summary_of(checksums)), directory.config)
         directory.write_environment()
         directory.write_skipped([*setup.failed, *setup.skipped])
     for problem in setup.failed:

@@ -157,6 +157,8 @@ class BatchSource:
             features = utterance.read_features()
         else:
             features = compute_features(self._samples(plan, index, rng), self.config.features)
+        if not np.isfinite(features.sum()):
+            raise ValueError("its features are not finite; listen to it, and take it out of the manifest")
         if self.config.model.output_length(len(features)) < need:
             raise ValueError(f"the audio holds {len(features)} frames, too few for its {need} symbols and repeats")
         if self.augmenter is None:

@@ -35,6 +35,22 @@ def peak_memory() -> int:
     return _field(Path("/proc/self/status"), "VmHWM:") * 1024
 
 
+def resident_memory() -> int:
+    """The bytes of memory that this process holds now; 0 where the system does not tell."""
+    try:
+        return _field(Path("/proc/self/status"), "VmRSS:") * 1024
+    except DataError:
+        return 0
+
+
+def gpu_memory() -> int:
+    """The most bytes that TensorFlow ever held on the first GPU; 0 where there is none."""
+    import tensorflow as tf
+
+    gpus = tf.config.list_logical_devices("GPU")
+    return int(tf.config.experimental.get_memory_info("GPU:0")["peak"]) if gpus else 0
+
+
 def _left_in_groups(mount: Path, group: str, limit: str, usage: str, cached: str) -> list[int]:
     """Bytes left in a control group and in those around it; what is cached of files counts as free."""
     folder = mount / group.lstrip("/")

@@ -7,14 +7,19 @@ from typing import Any
 
 from tqdm import tqdm
 
-from crnn_asr.training.loop import EpochDone, StepDone, Trainer
+from crnn_asr.console import note
+from crnn_asr.training.events import EpochDone, Incident, StepDone
+from crnn_asr.training.loop import Trainer
 
 LOG_EVERY_S = 60  # where there is no terminal to draw a bar on
+TOLD_ONCE = ("not_finite", "explosion", "loss_jump")  # of these the first is told, and the file has all
+NAMES_SHOWN = 3
 
 
 def follow(trainer: Trainer) -> int:
     """Show the run until it ends; give the number of the signal that stopped it, or 0."""
     received: list[int] = []
+    told: set[str] = set()
 
     def stop(number: int, _: object) -> None:
         if received:  # the second one stops at once; the last checkpoint stands
@@ -38,6 +43,12 @@ def follow(trainer: Trainer) -> int:
                 bar.clear()
                 print(epoch_line(event.metrics) + ("  best" if event.is_best else ""), flush=True)
                 last_line = time.monotonic()
+            elif isinstance(event, Incident) and event.kind not in told:
+                bar.clear()
+                note(incident_line(event))
+                if event.kind in TOLD_ONCE:
+                    told.add(event.kind)
+                    note(f"further ones of this kind are counted, and named in {trainer.run.incidents}")
     return received[0] if received else 0
 
 
@@ -49,7 +60,24 @@ def step_line(event: StepDone) -> str:
 
 
 def epoch_line(metrics: dict[str, Any]) -> str:
-    return (
+    line = (
         "epoch {epoch:3d}  loss {train_loss:7.2f}  dev {dev_loss:7.2f}  WER {dev_wer:6.2f} %  CER {dev_cer:6.2f} %  "
         "lr {learning_rate:.1e}  {seconds:5.1f} s  {audio_seconds_per_second:.0f} audio-s/s  wait {wait_share:.0%}"
     ).format(**metrics)
+    counts = [f"{metrics[name]} {words}" for name, words in INCIDENTS.items() if metrics[name]]
+    return "  ".join([line, *counts])
+
+
+INCIDENTS = {  # counted since the run began
+    "skipped_steps": "skipped",
+    "exploded_steps": "exploded",
+    "loss_jumps": "loss jumps",
+    "returns": "returns",
+}
+
+
+def incident_line(event: Incident) -> str:
+    names = ", ".join(event.utterances[:NAMES_SHOWN])
+    more = len(event.utterances) - NAMES_SHOWN
+    whose = f" ({names}{f' and {more} more' if more > 0 else ''})" if names else ""
+    return f"epoch {event.epoch}, after step {event.step}: {event.sentence}{whose}"

@@ -48,9 +48,14 @@ def find_strategy() -> tf.distribute.Strategy:
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Turn TensorFlow's error about a lost peer, which comes from any operation, into a sentence."""
+    """Turn TensorFlow's errors about a lost peer and about memory, which come from any operation, into sentences."""
     try:
         yield
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        raise DataError(
+            "memory ran out where nothing could be divided; close what else needs memory, and go on from the last "
+            f"checkpoint with --resume ({(str(error) or type(error).__name__).splitlines()[0]})"
+        ) from error
     except tf.errors.OpError as error:
         if worker()[1] == 1:
             raise

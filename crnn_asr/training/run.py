@@ -1,10 +1,14 @@
 """A run directory: what it holds, under which names, and how it is read back."""
 
+import fcntl
 import importlib.metadata
 import json
+import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +18,7 @@ from numpy.typing import NDArray
 from crnn_asr.config import RunConfig
 from crnn_asr.corpus.manifest import Problem
 from crnn_asr.errors import ModelError
-from crnn_asr.files import write_text
+from crnn_asr.files import remove_partial, write_text
 from crnn_asr.strict_json import load_config
 
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "librosa", "soundfile", "soxr")
@@ -30,7 +34,9 @@ class RunDirectory:
         self.root = root
         self.config = root / "config.json"
         self.environment = root / "environment.json"
+        self.data = root / "data.json"
         self.metrics = root / "metrics.jsonl"
+        self.incidents = root / "incidents.jsonl"
         self.skipped = root / (f"skipped.worker{worker}.jsonl" if worker else "skipped.jsonl")
         self.predictions = root / "predictions.txt"
         self.curves = root / "curves.png"
@@ -41,6 +47,7 @@ class RunDirectory:
         self.report_picture = root / "report.png"
         self.last = root / "checkpoints" / "last.npz"
         self.best = root / "checkpoints" / "best.npz"
+        self.good = root / "checkpoints" / "good.npz"
 
     def exists(self) -> bool:
         return self.config.is_file()
@@ -50,9 +57,44 @@ class RunDirectory:
         for path in vars(self).values():
             if path != self.root:
                 path.unlink(missing_ok=True)
-        for pattern in ("model.*.tflite", "model.onnx", "model.*.onnx", "skipped.worker*.jsonl"):
+        for pattern in ("model.*.tflite", "model.onnx", "model.*.onnx", "skipped.worker*.jsonl", "checkpoints/last.*"):
             for path in self.root.glob(pattern):
                 path.unlink()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other trainers out of this directory, which is made where it is not there, until the block ends.
+
+        The lock ends with the process, however that ends, so there is never a stale one. What a killed one was writing
+        is cleaned away.
+
+        Raises:
+            ModelError: another trainer is at work here.
+            OSError: the directory cannot be written.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / ".lock").open("a+", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                raise ModelError(
+                    f"another trainer (process {file.read().strip() or 'unknown'}) is at work in {self.root}; "
+                    "wait for it, stop it, or choose another --out"
+                ) from None
+            file.truncate(0)
+            print(os.getpid(), file=file, flush=True)
+            for folder in (self.root, self.last.parent):
+                remove_partial(folder)
+            yield
+
+    def require_there(self) -> None:
+        """Raise `FileNotFoundError` where the directory went away during the run, instead of making another."""
+        if not self.last.parent.is_dir():
+            raise FileNotFoundError(
+                f"{self.last.parent} is no longer there: it was moved, deleted, or its disk is gone; bring it back and "
+                "go on from its last checkpoint with --resume"
+            )
 
     def load_config(self) -> RunConfig:
         """The run's configuration; a sentence where there is no run."""
@@ -68,7 +110,18 @@ class RunDirectory:
         """One dictionary an epoch."""
         if not self.metrics.is_file():
             return []
-        return [json.loads(line) for line in self.metrics.read_text(encoding="utf-8").splitlines()]
+        try:
+            return [json.loads(line) for line in self.metrics.read_text(encoding="utf-8").splitlines()]
+        except ValueError as error:
+            raise ModelError(
+                f"{self.metrics}: expected a JSON object a line ({error}); delete what is damaged"
+            ) from error
+
+    def read_incidents(self) -> list[str]:
+        """Lines as they are, each with its end."""
+        if not self.incidents.is_file():
+            return []
+        return self.incidents.read_text(encoding="utf-8").splitlines(keepends=True)
 
     def write_metrics(self, rows: list[dict[str, Any]]) -> None:
         write_text(self.metrics, "".join(json.dumps(row) + "\n" for row in rows))

@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 
 from crnn_asr.errors import ModelError
-from crnn_asr.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from crnn_asr.training.checkpoint import load_checkpoint, save_checkpoint
+from crnn_asr.training.state import Progress
 
 
 def variables(*shapes):

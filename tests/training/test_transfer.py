@@ -13,8 +13,9 @@ from crnn_asr.presets import PRESETS
 from crnn_asr.strict_json import save_config
 from crnn_asr.training.batches import pad_batch
 from crnn_asr.training.checkpoint import Progress, save_checkpoint
+from crnn_asr.training.events import EpochDone, Stopped
 from crnn_asr.training.keras_file import save_keras
-from crnn_asr.training.loop import EpochDone, Stopped, Trainer
+from crnn_asr.training.loop import Trainer
 from crnn_asr.training.loss import ctc_loss
 from crnn_asr.training.model import CRNN
 from crnn_asr.training.run import RunDirectory
@@ -78,7 +79,7 @@ def values(trainer: Trainer) -> dict[str, np.ndarray]:
 
 def start(trainer: Trainer) -> Trainer:
     """Up to the first step, which is of rate 0 and changes statistics alone."""
-    trainer.train_step = lambda *_: (tf.zeros(3), tf.constant(0.0))
+    trainer.learner.train_step = lambda *_: (tf.zeros(3), tf.constant(0.0))
     next(trainer.events())
     return trainer
 
@@ -149,7 +150,7 @@ def test_frozen_layers_are_equal_to_the_bit_and_all_others_move(source, trainer,
     before = values(start(trainer("start", TransferConfig(str(source.root)))))
     assert isinstance(list(run.events())[-1], EpochDone)
     frozen = set(MODEL.layers[:freeze])
-    for model in (run.model, run.dev_model):
+    for model in (run.model, run.dev.model):
         for name, value in model.export_weights().items():
             assert np.array_equal(value, before[name]) == (layer_of(name) in frozen), name
 
@@ -205,7 +206,7 @@ def test_nothing_is_computed_for_what_is_frozen(frozen, make):
     """Gradients of convolutions' kernels are in the step's graph for those that are trained alone."""
     model = CRNN(MODEL, frozen=frozen)
     made = make(model, make_optimizer(TRAINING, model), TRAINING)
-    step = made if callable(made) else made[0]
+    step = made if callable(made) else made[1]
     kinds = [node.type for node in step.get_concrete_function().graph.get_operations()]
     assert kinds.count("Conv2DBackpropFilter") == max(0, 2 - frozen)
     assert kinds.count("ReluGrad") == max(0, 3 - frozen)
