@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from crnn_asr.errors import ModelError, require
+from crnn_asr.files import write_text
 
 Config = TypeVar("Config")
 
@@ -51,7 +52,7 @@ def _from_json(hint: Any, value: Any, where: str) -> Any:
 
 
 def save_config(config: Any, path: Path) -> None:
-    path.write_text(json.dumps(to_dict(config), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(to_dict(config), indent=2, ensure_ascii=False) + "\n")
 
 
 def load_config(cls: type[Config], path: Path) -> Config:

@@ -1,7 +1,9 @@
 """What a run writes about itself while it goes, beside its checkpoints; of several workers, the chief's does."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from crnn_asr.files import naming, write_text
@@ -16,8 +18,8 @@ from crnn_asr.training.state import Progress
 class Journal:
     """Files of a run directory that grow with the run. They are cut back where the run goes back."""
 
-    def __init__(self, run: RunDirectory) -> None:
-        self.run = run
+    def __init__(self, run: RunDirectory, draw: Callable[[list[dict[str, Any]], Path], None] = draw_curves) -> None:
+        self.run, self.draw = run, draw
 
     def cut(self, progress: Progress) -> None:
         """Take out what was written after this point, which will be done again."""
@@ -35,7 +37,7 @@ class Journal:
         """Add a line of metrics; all lines."""
         rows = [*self.run.read_metrics(), metrics]
         self.run.write_metrics(rows)
-        draw_curves(rows, self.run.curves)
+        self.draw(rows, self.run.curves)
         return rows
 
     def write_predictions(self, texts: list[tuple[str, str, str]]) -> None:

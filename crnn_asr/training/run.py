@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from crnn_asr.config import RunConfig
 from crnn_asr.corpus.manifest import Problem
 from crnn_asr.errors import ModelError
-from crnn_asr.files import remove_partial, write_text
+from crnn_asr.files import naming, remove_partial, write_text
 from crnn_asr.strict_json import load_config
 
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "librosa", "soundfile", "soxr")
@@ -73,17 +73,18 @@ class RunDirectory:
             OSError: the directory cannot be written.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / ".lock").open("a+", encoding="utf-8") as file:
+        path = self.root / ".lock"
+        with path.open("ab+", buffering=0) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                file.seek(0)
                 raise ModelError(
-                    f"another trainer (process {file.read().strip() or 'unknown'}) is at work in {self.root}; "
+                    f"another trainer (process {path.read_text().strip() or 'unknown'}) is at work in {self.root}; "
                     "wait for it, stop it, or choose another --out"
                 ) from None
-            file.truncate(0)
-            print(os.getpid(), file=file, flush=True)
+            with naming(path):
+                file.truncate(0)
+                file.write(f"{os.getpid()}\n".encode())
             for folder in (self.root, self.last.parent):
                 remove_partial(folder)
             yield
