@@ -127,10 +127,10 @@ def split(batch: Arrays, count: int, views: int = 1) -> list[Arrays]:
     for k in range(count):
         part: list[Any] = []
         for start in range(0, len(batch), ARRAYS):
-            own = [np.array(array) for array in batch[start : start + ARRAYS]]
+            own = [np.asarray(array) for array in batch[start : start + ARRAYS]]  # no copies: memory just ran out
             utterances = len(own[0]) // views
             first, end = (views * (utterances * i // count) for i in (k, k + 1))
             features, lengths, labels, label_lengths = (array[first:end] for array in own)
-            part += add_rows((features, lengths, labels, label_lengths), views)
+            part += add_rows((features, lengths, labels, label_lengths.copy()), views)
         parts.append(part)
     return parts

@@ -23,7 +23,7 @@ def follow(trainer: Trainer) -> int:
 
     def stop(number: int, _: object) -> None:
         if received:  # the second one stops at once; the last checkpoint stands
-            raise KeyboardInterrupt
+            raise SystemExit(128 + number)
         received.append(number)
 
     for number in (signal.SIGINT, signal.SIGTERM):
