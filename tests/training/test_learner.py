@@ -76,6 +76,15 @@ def test_in_halves_when_memory_runs_out_with_the_update_of_the_whole(rng, memory
     assert tried == {6: 1, 3: 6}  # the whole the first time only: then the limit is known
 
 
+def test_once_there_is_a_limit_smaller_batches_are_taken_in_the_same_way(rng):
+    """Sums that are divided at the end round differently, and a resumed run does not know which came first."""
+    one = learner()
+    one.step([batch(rng, [23])], 0, RATE)
+    assert callable(one.train_step)
+    one.step([batch(rng, [23])], 1, RATE, limit=10_000)
+    assert not callable(one.train_step)
+
+
 def test_what_ran_out_of_memory_leaves_nothing_behind(rng, memory_for):
     """A part that was added before the one that did not fit counts once."""
     whole, long = batch(rng, [23, 17, 30], 2), batch(rng, [90, 80, 85], 2)

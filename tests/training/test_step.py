@@ -63,3 +63,24 @@ def test_views_pull_each_other_together(rng):
     assert totals.numpy()[0] == pytest.approx(float(ctc), rel=1e-5)
     for found, value in zip(gradients, expected, strict=True):
         np.testing.assert_allclose(found, value, rtol=1e-4, atol=1e-5)
+
+
+def test_statistics_move_once_a_batch_where_batches_are_accumulated(rng):
+    """In a good step, as if each batch had been a step of its own."""
+    config = TrainingConfig(accumulate_batches=2)
+    model = CRNN(CONFIG)
+    learner = step.make_accumulating_step(model, step.make_optimizer(config, model), config)
+    model.batch_norms[0].mean.assign([3.0, -2.0, 5.0])
+    batches = []
+    for frames in (30, 45):
+        features = rng.standard_normal((2, frames, CONFIG.num_mels)).astype(np.float32)
+        lengths = np.array([frames, 20], np.int32)
+        batches.append((features, lengths, np.array([[1], [2]], np.int32), np.ones(2, np.int32)))
+    wanted = [np.asarray(variable) for variable in model.running_statistics]
+    for features, lengths, *_ in batches:
+        seen: list = []
+        model.every_logits((features, lengths), training=True, seed=tf.constant([0, 0]), seen=seen)
+        wanted = [0.99 * average + 0.01 * np.asarray(value) for average, value in zip(wanted, seen[0])]
+    step.run_step(learner, batches, [tf.constant([0, 0])] * 2, 1e-3)
+    for found, value in zip(model.running_statistics, wanted, strict=True):
+        np.testing.assert_allclose(found, value, rtol=1e-5)
