@@ -9,7 +9,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +31,13 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--steps", type=positive_int, default=20, help="in a turn (default: 20)")
     parser.add_argument("--rounds", type=positive_int, default=5, help="turns of each (default: 5)")
     parser.add_argument(
-        "--hash", nargs="+", type=Path, metavar="M.jsonl", help="time data checksums of these manifests"
+        "--data",
+        nargs=2,
+        type=Path,
+        metavar=("TRAIN", "DEV"),
+        help="manifests, to time their checksums and to train on for a while (default: off)",
     )
+    parser.add_argument("--for", dest="length_s", type=positive_float, default=40.0, help="seconds of it (default: 40)")
     return parser.parse_args(argv)
 
 
@@ -116,24 +121,56 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"  a checkpoint of {size / 1e6:.1f} MB {save_ms:.0f} ms ({1e3 * wall:.0f} ms by the clock, the first)")
     print(f"  one every {config.training.checkpoint_every_s:g} s: {100 * save_ms / every_ms:.2f} %")
     print(f"  a state to return to every {GOOD_EVERY_STEPS} steps: {100 * save_ms / (GOOD_EVERY_STEPS * step):.2f} %")
-    if args.hash:
-        hash_data(config, args.hash)
+    if args.data:
+        train, dev = map(str, args.data)
+        watch_run(replace(preset, train_manifests=(train,), dev_manifest=dev), args.length_s)
     return OK
 
 
-def hash_data(config: RunConfig, manifests: Sequence[Path]) -> None:
-    from crnn_asr.corpus.manifest import read_manifest
-    from crnn_asr.training.fingerprint import data_checksums
+@dataclass
+class Stopwatch:
+    """Sums up what calls of a function take, by the processor and by the clock."""
 
-    utterances = [utterance for manifest in manifests for utterance in read_manifest(manifest)[0]]
-    config = replace(config, train_manifests=tuple(map(str, manifests)))
-    wall, processor = time.perf_counter(), time.process_time()
-    found = data_checksums(config, utterances)
-    wall, processor = time.perf_counter() - wall, time.process_time() - processor
-    hours = sum(utterance.duration_s for utterance in utterances) / 3600
-    print(
-        f"  checksums of {len(found)} files, {hours:.2f} h: {wall:.2f} s by the clock, {processor:.2f} s of processor"
-    )
+    function: Callable[..., Any]
+    calls: int = 0
+    processor_s: float = 0.0
+    clock_s: float = 0.0
+
+    def __call__(self, *arguments: Any) -> Any:
+        processor, clock = time.process_time(), time.perf_counter()
+        result = self.function(*arguments)
+        self.processor_s += time.process_time() - processor
+        self.clock_s += time.perf_counter() - clock
+        self.calls += 1
+        return result
+
+
+def watch_run(config: RunConfig, length_s: float) -> None:
+    """Train for a while as train.py does, and print the share of it that goes into checkpoints and verdicts."""
+    from crnn_asr.training import loop
+    from crnn_asr.training.fingerprint import data_checksums
+    from crnn_asr.training.run import RunDirectory
+    from crnn_asr.training.setup import prepare
+
+    setup = prepare(config, "auto")
+    checksums = Stopwatch(data_checksums)
+    utterances = [example.utterance for source in (setup.train, setup.dev) for example in source.examples]
+    count = len(checksums(setup.config, utterances))
+    seconds = f"{checksums.clock_s:.2f} s by the clock, {checksums.processor_s:.2f} s of processor"
+    print(f"  checksums of {count} files: {seconds}")
+    loop.save_checkpoint = saves = Stopwatch(loop.save_checkpoint)  # type: ignore[assignment]
+    loop.judge = verdicts = Stopwatch(loop.judge)  # type: ignore[assignment]
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = loop.Trainer(RunDirectory(Path(folder)), setup.config, setup.train, setup.dev)
+        processor, clock = time.process_time(), time.perf_counter()
+        for _ in trainer.events():
+            if time.perf_counter() - clock > length_s:
+                break
+        processor, clock = time.process_time() - processor, time.perf_counter() - clock
+    print(f"  in {clock:.0f} s of training, {trainer.progress.epoch} epochs and {trainer.progress.step} steps:")
+    for name, watch in (("checkpoints", saves), ("verdicts", verdicts)):
+        shares = 100 * watch.processor_s / processor, 100 * watch.clock_s / clock
+        print(f"    {watch.calls} {name}: {shares[0]:.2f} % of the processor's time, {shares[1]:.2f} % of the clock's")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ GOOD_EVERY_STEPS = 500  # a state to return to is kept: by steps, not by the clo
 MEMORY_STEPS = 100  # over which a running level is averaged, exponentially
 WARMUP_STEPS = 50  # before a level is trusted
 NORM_RATIO, LOSS_RATIO = 10.0, 4.0  # to the running level, from which a number is strange
-SPREADS = 8.0  # mean absolute deviations of the logarithm, which a strange number must be above the level too
+SPREADS = 6.0  # mean absolute deviations of the logarithm, which a strange number must be above the level too
 
 
 @dataclass
