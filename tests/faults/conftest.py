@@ -1,10 +1,22 @@
-"""What the faults of a session came to, in a table at its end."""
+"""The run that all faults are compared with, and a table of what they came to at the end of a session."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 ROWS: list[tuple[str, int, int, int]] = []
+
+
+@pytest.fixture(scope="session")
+def whole(tone_corpus, tmp_path_factory) -> Path:
+    """The tiny run without a fault."""
+    from fault_runner import make_trainer
+
+    trainer = make_trainer(tmp_path_factory.mktemp("whole") / "run", tone_corpus)
+    list(trainer.events())
+    assert trainer.progress.finished
+    return trainer.run.root
 
 
 @pytest.fixture

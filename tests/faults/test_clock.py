@@ -9,13 +9,6 @@ from fault_runner import arrays, make_trainer
 from crnn_asr.training.events import StepDone
 
 
-@pytest.fixture(scope="module")
-def wanted(tone_corpus, tmp_path_factory) -> list[np.ndarray]:
-    trainer = make_trainer(tmp_path_factory.mktemp("whole") / "run", tone_corpus)
-    list(trainer.events())
-    return arrays(trainer.run.root)
-
-
 @pytest.mark.parametrize(
     "clock",
     [
@@ -25,14 +18,14 @@ def wanted(tone_corpus, tmp_path_factory) -> list[np.ndarray]:
     ],
     ids=["backwards", "still", "jumping"],
 )
-def test_clocks(tone_corpus, tmp_path, monkeypatch, wanted, tally, clock):
+def test_clocks(tone_corpus, tmp_path, monkeypatch, whole, tally, clock):
     trainer = make_trainer(tmp_path / "run", tone_corpus, checkpoint_every_s=60.0)
     calls = iter(range(1_000_000))
     with monkeypatch.context() as patch:
         for name in ("time", "monotonic", "perf_counter"):
             patch.setattr(time, name, lambda: clock(next(calls)))
         events = list(trainer.events())
-    for found, value in zip(arrays(tmp_path / "run"), wanted, strict=True):
+    for found, value in zip(arrays(tmp_path / "run"), arrays(whole), strict=True):
         np.testing.assert_array_equal(found, value)
     assert all(np.isfinite(event.seconds_left) for event in events if isinstance(event, StepDone))
     tally("clock jumps", 1, 0, 0)

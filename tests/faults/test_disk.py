@@ -20,13 +20,6 @@ def same(found: Path, wanted: Path) -> bool:
     return all(np.array_equal(one, other) for one, other in zip(arrays(found), arrays(wanted), strict=True))
 
 
-@pytest.fixture(scope="module")
-def whole(tone_corpus, tmp_path_factory) -> Path:
-    trainer = make_trainer(tmp_path_factory.mktemp("whole") / "run", tone_corpus)
-    list(trainer.events())
-    return trainer.run.root
-
-
 def stop_after(root: Path, corpus: Path, steps: int) -> None:
     trainer = make_trainer(root, corpus)
     list(trainer.events(lambda: trainer.progress.step >= steps))

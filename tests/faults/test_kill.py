@@ -13,7 +13,7 @@ PATIENCE_S = 120
 
 @pytest.fixture(scope="module")
 def whole(tone_corpus, tmp_path_factory) -> Path:
-    """The run without a fault."""
+    """The run without a fault, in a process of the same kind: threads of BLAS, which round differently, are alike."""
     root = tmp_path_factory.mktemp("whole") / "run"
     process, pipe = start(root, tone_corpus)
     steps = follow(pipe)
