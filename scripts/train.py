@@ -61,6 +61,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     data.add_argument("--language", help="of the transcripts; az and tr have their own casing of i (default: en)")
     data.add_argument("--noise", metavar="DIR", help="noise recordings to mix in (default: off, noise is synthetic)")
     data.add_argument("--rooms", metavar="DIR", help="room impulse responses (default: off, rooms are synthetic)")
+    data.add_argument(
+        "--strict",
+        action="store_true",
+        help="stop at the first fault of manifests, transcripts or audio (default: off, they are left out and named)",
+    )
     place = parser.add_argument_group("run directory")
     place.add_argument("--out", type=Path, default=Path("models/crnn"), help="run directory (default: models/crnn)")
     again = place.add_mutually_exclusive_group()
@@ -246,10 +251,11 @@ def train(directory: Any, config: RunConfig, args: argparse.Namespace, is_chief:
     from crnn_asr.training.progress import follow
     from crnn_asr.training.records import Record
     from crnn_asr.training.replicas import explained, find_strategy
-    from crnn_asr.training.setup import prepare
+    from crnn_asr.training.setup import prepare, strictly
 
     find = args.batch_seconds == AUTO and not args.resume  # a run that goes on has its number
-    setup = prepare(config, args.alphabet or "auto", (args.memory_share or MEMORY_SHARE) if find else 0.0)
+    memory_share = (args.memory_share or MEMORY_SHARE) if find else 0.0
+    setup = prepare(config, args.alphabet or "auto", memory_share, args.strict)
     if is_chief:
         if not args.resume:
             directory.clear()
@@ -277,7 +283,7 @@ def train(directory: Any, config: RunConfig, args: argparse.Namespace, is_chief:
         f"{len(setup.train.examples)} utterances to train on, {len(setup.dev.examples)} to choose by, "
         f"{trainer.model.count_params():,} parameters, epochs {trainer.progress.epoch} of {config.training.epochs} done"
     )
-    with explained():
+    with strictly(setup), explained():
         signal_number = follow(trainer)
     unusable = [*setup.train.problems.values(), *setup.dev.problems.values()]
     for problem in unusable:

@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "crnn_asr"
 # modules beside the rooms, which import each other alone
-BASE = {"config", "console", "errors", "files", "native", "presets", "strict_json"}
+BASE = {"config", "console", "errors", "files", "native", "page", "presets", "strict_json"}
 ALLOWED = {
     "audio": set(),
     "text": set(),
