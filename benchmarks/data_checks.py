@@ -18,10 +18,10 @@ from crnn_asr.audio.acoustics import add_noise, loop
 from crnn_asr.audio.augment import audio_files
 from crnn_asr.audio.quality import measure_quality
 from crnn_asr.audio.read import decode_audio, read_audio
+from crnn_asr.checking.check import check
+from crnn_asr.checking.findings import Item, Measured
+from crnn_asr.checking.outliers import find_misfits
 from crnn_asr.console import OK, positive_int, run
-from crnn_asr.corpus.check import check
-from crnn_asr.corpus.findings import Item, Measured
-from crnn_asr.corpus.outliers import find_misfits
 
 SNRS_DB = (-5, 0, 5, 10, 15, 20)
 RATIOS = (1, 1.5, 2, 3, 4, 6, float("inf"))

@@ -8,9 +8,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from crnn_asr.checking.check import MAY_SHARE, check
+from crnn_asr.checking.report import clean_paths, left_out_path, write_check
 from crnn_asr.console import FAILED, OK, USAGE, complain, note, positive_int, progress_bar, run
-from crnn_asr.corpus.check import MAY_SHARE, check
-from crnn_asr.corpus.check_report import clean_paths, left_out_path, write_check
 
 NAMED = 50  # faults on stderr; the rest is counted
 

@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from crnn_asr.checking.splits import MODES, SPLITS, divide, write_division
 from crnn_asr.console import FAILED, OK, USAGE, complain, non_negative_int, note, progress_bar, run
-from crnn_asr.corpus.splits import MODES, SPLITS, divide, write_division
 
 OFF = 0.05  # of the hours, by which a split may miss its share before it is told
 

@@ -13,8 +13,8 @@ from hostile import mutated_manifests, mutated_recordings
 
 from crnn_asr.audio.features import compute_features
 from crnn_asr.audio.read import read_audio
+from crnn_asr.checking.check import check
 from crnn_asr.config import FeatureConfig
-from crnn_asr.corpus.check import check
 from crnn_asr.corpus.manifest import Utterance, read_manifest, write_manifest
 from crnn_asr.errors import DataError
 from crnn_asr.presets import PRESETS
@@ -99,8 +99,8 @@ def test_every_good_line_of_a_broken_manifest_is_read_and_every_bad_one_named(go
 
 
 def test_broken_manifests_are_checked_and_cleaned(good_rows, tmp_path, script, monkeypatch):
-    monkeypatch.setattr("crnn_asr.corpus.check.map_in_processes", lambda function, items, *_: map(function, items))
-    monkeypatch.setattr("crnn_asr.corpus.check_picture.draw_pictures", lambda *_: {})  # slow, and tested elsewhere
+    monkeypatch.setattr("crnn_asr.checking.check.map_in_processes", lambda function, items, *_: map(function, items))
+    monkeypatch.setattr("crnn_asr.checking.picture.draw_pictures", lambda *_: {})  # slow, and tested elsewhere
     main = script("check_data").main
     for number, (data, bad, _) in enumerate(mutated_manifests(good_rows, NUM_MANIFESTS, seed=4)):
         path, out = tmp_path / f"{number}.jsonl", tmp_path / f"out{number}"

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from crnn_asr.checking.splits import Placed, divide, require_apart
 from crnn_asr.corpus.manifest import read_manifest
-from crnn_asr.corpus.splits import Placed, divide, require_apart
 from crnn_asr.errors import DataError
 
 SHARES = (80, 10, 10)

@@ -4,8 +4,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from crnn_asr.corpus.findings import Finding, Item, Measured, fault, remark
-from crnn_asr.corpus.groups import Groups
+from crnn_asr.checking.findings import Finding, Item, Measured, fault, remark
+from crnn_asr.checking.groups import Groups
 
 Found = Iterator[tuple[int, Finding]]
 

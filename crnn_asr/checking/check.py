@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from crnn_asr.checking.findings import Finding, Item, Measured, find_in_one, measure
+from crnn_asr.checking.leaks import find_same_audio, find_shared_speakers
+from crnn_asr.checking.outliers import find_durations, find_misfits, find_rates, find_symbols
 from crnn_asr.config import FeatureConfig, TextConfig
-from crnn_asr.corpus.findings import Finding, Item, Measured, find_in_one, measure
-from crnn_asr.corpus.leaks import find_same_audio, find_shared_speakers
 from crnn_asr.corpus.manifest import Problem, Utterance, read_lines
-from crnn_asr.corpus.outliers import find_durations, find_misfits, find_rates, find_symbols
 from crnn_asr.corpus.parallel import map_in_processes
 from crnn_asr.errors import DataError
 from crnn_asr.text.normalize import normalize

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from crnn_asr.checking.groups import Groups
 from crnn_asr.config import TextConfig
 from crnn_asr.console import describe
-from crnn_asr.corpus.groups import Groups
 from crnn_asr.corpus.manifest import Problem, Utterance, copy_lines, read_lines
 from crnn_asr.errors import DataError
 from crnn_asr.text.normalize import normalize

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 from planted import plant
 
-from crnn_asr.corpus.check import Check, check
+from crnn_asr.checking.check import Check, check
 from crnn_asr.corpus.manifest import Utterance, write_manifest
 from crnn_asr.errors import DataError
 
@@ -61,7 +61,7 @@ def look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Check
         paths = [tmp_path / f"split{number}.jsonl" for number in range(len(splits))]
         for path, rows in zip(paths, splits):
             path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        monkeypatch.setattr("crnn_asr.corpus.check.map_in_processes", lambda function, items, *_: map(function, items))
+        monkeypatch.setattr("crnn_asr.checking.check.map_in_processes", lambda call, items, *_: map(call, items))
         return check(paths, 1, **options)
 
     return run

@@ -13,8 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from crnn_asr.corpus.check import Check
-from crnn_asr.corpus.findings import Finding, Item, Measured
+from crnn_asr.checking.check import Check
+from crnn_asr.checking.findings import Finding, Item, Measured
 from crnn_asr.corpus.manifest import copy_lines, raw_lines
 from crnn_asr.files import write_text
 
@@ -41,8 +41,8 @@ def write_check(check: Check, folder: Path) -> None:
     Raises:
         OSError: no space, no permission, or a manifest has gone since it was read.
     """
-    from crnn_asr.corpus.check_page import render_check
-    from crnn_asr.corpus.check_picture import draw_pictures
+    from crnn_asr.checking.page import render_check
+    from crnn_asr.checking.picture import draw_pictures
 
     for number, clean in enumerate(clean_paths(check.manifests, folder)):
         copy_lines([(check.manifests[number], check.good_lines[number])], clean)

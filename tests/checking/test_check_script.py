@@ -13,7 +13,7 @@ from crnn_asr.corpus.manifest import read_manifest
 
 @pytest.fixture
 def main(script, monkeypatch):
-    monkeypatch.setattr("crnn_asr.corpus.check.map_in_processes", lambda function, items, *_: map(function, items))
+    monkeypatch.setattr("crnn_asr.checking.check.map_in_processes", lambda function, items, *_: map(function, items))
     return script("check_data").main
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crnn_asr.corpus.check import Check
-from crnn_asr.corpus.findings import NOISE_ALONE_DB, NOISY_DB, Measured
+from crnn_asr.checking.check import Check
+from crnn_asr.checking.findings import NOISE_ALONE_DB, NOISY_DB, Measured
 from crnn_asr.files import replacing
 
 _BINS = 50

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from crnn_asr.corpus.findings import NOISY_DB, Finding, Item, Measured, fault, remark
+from crnn_asr.checking.findings import NOISY_DB, Finding, Item, Measured, fault, remark
 
 FEW = 50  # utterances, of which nothing is said by comparison
 FENCE = 3.0  # quartile distances beyond the quartiles (Tukey's outer fences)

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from crnn_asr.corpus.check import Check
-from crnn_asr.corpus.findings import Finding, Item, Measured
+from crnn_asr.checking.check import Check
+from crnn_asr.checking.findings import Finding, Item, Measured
 from crnn_asr.page import BASE_STYLE, element, render, table
 
 _SHOWN = 500  # rows of a table; report.json has them all
