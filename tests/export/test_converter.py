@@ -55,7 +55,7 @@ def test_every_product_but_the_last_is_int8_and_every_operation_builtin(an4_mode
     found = operations(an4_models["int8"])
     products = [op for op in found if op.name in ("CONV_2D", "FULLY_CONNECTED")]
     assert sum("FLOAT32" in op.inputs for op in products) == 1, "the output alone"
-    assert len(products) == num_products(AN4) == 2 + 1 + 2 * 3 + 1
+    assert len(products) == num_products(AN4) == 4 + 1 + 2 * 3 + 1
     assert not any(op.name == "CUSTOM" for op in found)
     gates = [op for op in found if op.name in ("LOGISTIC", "TANH")]
     assert gates and all({*op.inputs, *op.outputs} == {"FLOAT32"} for op in gates)
@@ -67,7 +67,7 @@ def test_int8_is_at_most_0_28_of_float(an4_models):
 
 def test_a_float_model_is_not_taken_for_int8(an4_models):
     with pytest.raises(
-        ModelError, match=r"expected 10 products in INT8, the last in float, got 1 and .*FLOAT32 x FLOAT32"
+        ModelError, match=r"expected 12 products in INT8, the last in float, got 1 and .*FLOAT32 x FLOAT32"
     ):
         check_int8(an4_models["float32"], AN4)
 

@@ -77,12 +77,14 @@ def test_every_weight_is_found_in_its_layer(files, weights, scheme):
 
 
 def test_work_by_hand():
-    """The preset an4: 100 frames a second, halved twice, and 80 bins, halved twice."""
+    """The preset an4: 100 frames a second, halved twice, and 80 bins, halved three times."""
     macs = macs_per_second(PRESETS["an4"].model, FeatureConfig())
     assert macs == {
         "conv0": 50 * 40 * 32 * 9,
         "conv1": 25 * 20 * 64 * 32 * 9,
-        "projection": 25 * (20 * 64) * 256,
+        "conv2": 25 * 10 * 64 * 64 * 9,
+        "conv3": 25 * 10 * 64 * 64 * 9,
+        "projection": 25 * (10 * 64) * 256,
         "lstm0": 25 * 2 * (256 * 768 + 192 * 768),
         "lstm1": 25 * 2 * (384 * 768 + 192 * 768),
         "output": 25 * 384 * 29,
