@@ -146,12 +146,15 @@ class AugmentConfig:
 
     noise_probability: float = 0.15
     noise_snr_db: Range = (5.0, 30.0)
+    noise_slope_db: Range = (-6.0, 0.0)  # an octave, of Gaussian noise: 0 is white, -3 pink, -6 brown
     noise_file_probability: float = 0.15  # has an effect only where noise files are given
     noise_file_snr_db: Range = (0.0, 25.0)
+    noise_file_speed: Range = (0.7, 1.4)  # noise files are played at another speed, so that few become many
     reverb_probability: float = 0.15
     reverb_recorded_share: float = 0.5  # of rooms, where impulse responses are given; the others are synthetic
     reverb_decay_s: Range = (0.1, 0.6)  # of synthetic rooms, the time to fall by 60 dB
     reverb_direct_db: Range = (-6.0, 6.0)  # of synthetic rooms, direct sound over all the rest: far away to near
+    reverb_onset_s: Range = (0.0, 0.03)  # of synthetic rooms, in which echoes grow: at once, or as through a door
     stretch_probability: float = 0.1
     stretch_rate: Range = (0.9, 1.1)  # 1.1 is faster, pitch kept
     speed_probability: float = 0.2
@@ -166,7 +169,9 @@ class AugmentConfig:
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
             if isinstance(value, tuple):
-                _require_range(item.name, value, float("-inf") if item.name.endswith("_db") else 0.01)
+                lowest = {"_db": float("-inf"), "_onset_s": 0.0}
+                ends = (low for end, low in lowest.items() if item.name.endswith(end))
+                _require_range(item.name, value, next(ends, 0.01))
             else:
                 _require_probability(item.name, value)
 

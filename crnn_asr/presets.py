@@ -25,8 +25,8 @@ PRESETS: dict[str, RunConfig] = {
     ),
     "an4": RunConfig(
         preset="an4",
-        model=ModelConfig(dropout=0.25),
         # Each of these was chosen on AN4 dev: see docs/log.md.
+        model=ModelConfig(conv_filters=(32, 64, 64, 64), conv_strides=((2, 2), (2, 2), (1, 2), (1, 1)), dropout=0.25),
         augment=AugmentConfig(
             noise_probability=0.12,
             noise_snr_db=(0.0, 30.0),
@@ -39,7 +39,7 @@ PRESETS: dict[str, RunConfig] = {
             speed_rate=(0.85, 1.15),
         ),
         training=TrainingConfig(
-            epochs=160,
+            epochs=120,
             augment_ramp_share=0.1,
             batch_frames=6_000,
             max_batch_utterances=16,

@@ -63,6 +63,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     data.add_argument("--language", help="of the transcripts; az and tr have their own casing of i (default: en)")
     data.add_argument("--noise", metavar="DIR", help="noise recordings to mix in (default: off, noise is synthetic)")
     data.add_argument("--rooms", metavar="DIR", help="room impulse responses (default: off, rooms are synthetic)")
+    data.add_argument(
+        "--strict",
+        action="store_true",
+        help="stop at the first fault of manifests, transcripts or audio (default: off, they are left out and named)",
+    )
     place = parser.add_argument_group("run directory")
     place.add_argument("--out", type=Path, default=Path("models/crnn"), help="run directory (default: models/crnn)")
     again = place.add_mutually_exclusive_group()
@@ -262,30 +267,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return train(directory, began, config, args, number == 0)
 
 
-def train(directory: Any, began: Any, config: RunConfig, args: argparse.Namespace, is_chief: bool) -> int:
-    """Train in `directory`; `began` is the run directory that the configuration is from, if it is from one."""
-    load_tensorflow()
-    from crnn_asr.training.fingerprint import data_checksums, require_same, summary_of, to_text
-    from crnn_asr.training.loop import Trainer
-    from crnn_asr.training.progress import follow
+def announce(setup: Any, directory: Any, args: argparse.Namespace) -> None:
+    """Say what is special about the run that is about to begin, its faults first."""
     from crnn_asr.training.records import Record
-    from crnn_asr.training.replicas import explained, find_strategy
-    from crnn_asr.training.setup import prepare
 
-    find = args.batch_seconds == AUTO and not began  # which has its number
-    setup = prepare(config, args.alphabet or "auto", (args.memory_share or MEMORY_SHARE) if find else 0.0)
-    checksums = data_checksums(
-        setup.config, [example.utterance for source in (setup.train, setup.dev) for example in source.examples]
-    )
-    if began and not args.changed_data:
-        require_same(checksums, config, began.data)
-    if is_chief:
-        if not args.resume:
-            directory.clear()
-            write_text(directory.data, to_text(checksums))
-            save_config(replace(setup.config, data_sha256=summary_of(checksums)), directory.config)
-        directory.write_environment()
-        directory.write_skipped([*setup.failed, *setup.skipped])
     for problem in setup.failed:
         complain(problem)
     if setup.inheritance:
@@ -298,6 +283,33 @@ def train(directory: Any, began: Any, config: RunConfig, args: argparse.Namespac
         note(f"{len(setup.skipped)} utterances left out, see {directory.skipped}; the first: {setup.skipped[0]}")
     if any(isinstance(example.utterance, Record) for example in setup.train.examples):
         note("training on records: the waveform is not augmented, SpecAugment on the features is as configured")
+
+
+def train(directory: Any, began: Any, config: RunConfig, args: argparse.Namespace, is_chief: bool) -> int:
+    """Train in `directory`; `began` is the run directory that the configuration is from, if it is from one."""
+    load_tensorflow()
+    from crnn_asr.training.fingerprint import data_checksums, require_same, summary_of, to_text
+    from crnn_asr.training.loop import Trainer
+    from crnn_asr.training.progress import follow
+    from crnn_asr.training.replicas import explained, find_strategy
+    from crnn_asr.training.setup import prepare, strictly
+
+    find = args.batch_seconds == AUTO and not began  # which has its number
+    memory_share = (args.memory_share or MEMORY_SHARE) if find else 0.0
+    setup = prepare(config, args.alphabet or "auto", memory_share, args.strict)
+    checksums = data_checksums(
+        setup.config, [example.utterance for source in (setup.train, setup.dev) for example in source.examples]
+    )
+    if began and not args.changed_data:
+        require_same(checksums, config, began.data)
+    if is_chief:
+        if not args.resume:
+            directory.clear()
+            write_text(directory.data, to_text(checksums))
+            save_config(replace(setup.config, data_sha256=summary_of(checksums)), directory.config)
+        directory.write_environment()
+        directory.write_skipped([*setup.failed, *setup.skipped])
+    announce(setup, directory, args)
     with explained():
         trainer = Trainer(directory, setup.config, setup.train, setup.dev, find_strategy())
     if args.resume:
@@ -306,7 +318,7 @@ def train(directory: Any, began: Any, config: RunConfig, args: argparse.Namespac
         f"{len(setup.train.examples)} utterances to train on, {len(setup.dev.examples)} to choose by, "
         f"{trainer.model.count_params():,} parameters, epochs {trainer.progress.epoch} of {config.training.epochs} done"
     )
-    with explained():
+    with strictly(setup), explained():
         signal_number = follow(trainer)
     unusable = [*setup.train.problems.values(), *setup.dev.problems.values()]
     for problem in unusable:

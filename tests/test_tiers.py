@@ -10,17 +10,18 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "crnn_asr"
 # modules beside the rooms, which import each other alone
-BASE = {"config", "console", "errors", "files", "native", "presets", "strict_json"}
+BASE = {"config", "console", "errors", "files", "native", "page", "presets", "strict_json"}
 ALLOWED = {
     "audio": set(),
     "text": set(),
     "corpus": {"audio", "text"},
+    "checking": {"audio", "text", "corpus"},
     "training": {"audio", "text", "corpus"},
     "export": {"audio", "text", "corpus", "training", "inference"},
     "language": {"text", "corpus"},
     "inference": {"audio", "text", "corpus", "language"},
 }
-LIGHT = ("audio", "text", "corpus", "language", "inference")
+LIGHT = ("audio", "text", "corpus", "checking", "language", "inference")
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 BLOCKED = """
@@ -40,7 +41,7 @@ from pathlib import Path
 import numpy as np
 import crnn_asr
 
-for room in ("audio", "text", "corpus", "language", "inference"):
+for room in ("audio", "text", "corpus", "checking", "language", "inference"):
     package = importlib.import_module(f"crnn_asr.{room}")
     for module in pkgutil.iter_modules(package.__path__, f"crnn_asr.{room}."):
         importlib.import_module(module.name)

@@ -28,18 +28,38 @@ def loop(samples: Samples, start: int, length: int) -> Samples:
     return samples.take(np.arange(start, start + length), mode="wrap")
 
 
-def synthetic_room(decay_s: float, direct_db: float, sample_rate_hz: int, rng: np.random.Generator) -> Samples:
+def colored_noise(length: int, slope_db: float, rng: np.random.Generator) -> Samples:
+    """Gaussian noise (N,) whose power falls by so many dB an octave: 0 is white, -3 pink, -6 brown.
+
+    Power ∝ f^(slope / (10·lg 2)), amplitude its square root; below a hundredth of the highest frequency it stays level,
+    so that not all of it is rumble. Its level is no matter: `add_noise` sets it.
+    """
+    white = rng.standard_normal(length, dtype=np.float32)
+    if not slope_db:
+        return white
+    relative = np.maximum(np.linspace(0, 1, length // 2 + 1, dtype=np.float32), 0.01)
+    shape = relative ** np.float32(slope_db / (20 * math.log10(2)))
+    return np.fft.irfft(np.fft.rfft(white) * shape, length).astype(np.float32)
+
+
+def synthetic_room(
+    decay_s: float, direct_db: float, sample_rate_hz: int, rng: np.random.Generator, onset_s: float = 0.0
+) -> Samples:
     """An impulse response after Polack: the direct sound, then noise that falls by 60 dB in `decay_s`.
 
-    60 dB are a factor of 1000 in amplitude, so the envelope is exp(-ln(1000)·t / decay).
+    60 dB are a factor of 1000 in amplitude, so the envelope is exp(-ln(1000)·t / decay). Where the sound comes through
+    a door, echoes arrive little by little: the envelope is multiplied by 1 - exp(-t / onset).
 
     Args:
         decay_s: the reverberation time RT60, in seconds.
         direct_db: energy of the direct sound over that of all the rest.
+        onset_s: the time constant in which echoes grow, in seconds; 0 is at once.
     """
     length = max(2, round(decay_s * sample_rate_hz))
     times_s = np.arange(length, dtype=np.float32) / np.float32(sample_rate_hz)
     envelope = np.exp(np.float32(-math.log(1000) / decay_s) * times_s)
+    if onset_s:
+        envelope *= 1 - np.exp(-times_s / np.float32(onset_s))
     response: Samples = rng.standard_normal(length, dtype=np.float32) * envelope
     response[0] = 0
     response *= np.float32(math.sqrt(_ratio(10 ** (-direct_db / 10), length * _power(response))))

@@ -107,10 +107,12 @@ class Augmenter:
         if rng.random() < config.reverb_probability:
             drawn.append(self._draw_room(rng))
         if rng.random() < config.noise_probability:
-            drawn.append(GaussianNoise(rng.uniform(*config.noise_snr_db), int(rng.integers(1 << 32))))
+            snr_db, slope_db = rng.uniform(*config.noise_snr_db), rng.uniform(*config.noise_slope_db)
+            drawn.append(GaussianNoise(snr_db, int(rng.integers(1 << 32)), slope_db))
         if self.noise_files and rng.random() < config.noise_file_probability:
             path = self.noise_files[rng.integers(len(self.noise_files))]
-            drawn.append(RecordedNoise(path, rng.random(), rng.uniform(*config.noise_file_snr_db)))
+            snr_db, speed = rng.uniform(*config.noise_file_snr_db), rng.uniform(*config.noise_file_speed)
+            drawn.append(RecordedNoise(path, rng.random(), snr_db, speed))
         if rng.random() < config.band_stop_probability:
             drawn.append(self._draw_band(rng))
         if rng.random() < config.gain_probability:
@@ -126,8 +128,9 @@ class Augmenter:
     def _draw_room(self, rng: np.random.Generator) -> Effect:
         if self.room_files and rng.random() < self.config.reverb_recorded_share:
             return RecordedRoom(self.room_files[rng.integers(len(self.room_files))])
-        decay_s, direct_db = rng.uniform(*self.config.reverb_decay_s), rng.uniform(*self.config.reverb_direct_db)
-        return SyntheticRoom(decay_s, direct_db, int(rng.integers(1 << 32)))
+        config = self.config
+        decay_s, direct_db = rng.uniform(*config.reverb_decay_s), rng.uniform(*config.reverb_direct_db)
+        return SyntheticRoom(decay_s, direct_db, int(rng.integers(1 << 32)), rng.uniform(*config.reverb_onset_s))
 
     def _draw_band(self, rng: np.random.Generator) -> Effect:
         nyquist_hz = self._sounds.sample_rate_hz / 2

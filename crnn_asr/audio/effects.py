@@ -1,5 +1,6 @@
 """Drawn effects: a technique with its strength, and the recordings that some of them need."""
 
+import math
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -70,14 +71,16 @@ class SyntheticRoom:
     decay_s: float
     direct_db: float
     seed: int
+    onset_s: float = 0.0
 
     def apply(self, samples: Samples, sounds: Sounds) -> Samples:
         rng = np.random.default_rng(self.seed)
-        response = acoustics.synthetic_room(self.decay_s, self.direct_db, sounds.sample_rate_hz, rng)
+        response = acoustics.synthetic_room(self.decay_s, self.direct_db, sounds.sample_rate_hz, rng, self.onset_s)
         return acoustics.reverberate(samples, response)
 
     def __str__(self) -> str:
-        return f"reverb, decay {self.decay_s:.2f} s, direct sound {self.direct_db:+.1f} dB"
+        onset = f", onset {1000 * self.onset_s:.0f} ms" if self.onset_s else ""
+        return f"reverb, decay {self.decay_s:.2f} s, direct sound {self.direct_db:+.1f} dB{onset}"
 
 
 @dataclass(frozen=True)
@@ -95,13 +98,15 @@ class RecordedRoom:
 class GaussianNoise:
     snr_db: float
     seed: int
+    slope_db: float = 0.0  # an octave
 
     def apply(self, samples: Samples, sounds: Sounds) -> Samples:
-        noise = np.random.default_rng(self.seed).standard_normal(len(samples), dtype=np.float32)
+        noise = acoustics.colored_noise(len(samples), self.slope_db, np.random.default_rng(self.seed))
         return acoustics.add_noise(samples, noise, self.snr_db)
 
     def __str__(self) -> str:
-        return f"Gaussian noise, SNR {self.snr_db:.1f} dB"
+        slope = f", {self.slope_db:.1f} dB an octave" if self.slope_db else ""
+        return f"Gaussian noise, SNR {self.snr_db:.1f} dB{slope}"
 
 
 @dataclass(frozen=True)
@@ -109,14 +114,19 @@ class RecordedNoise:
     path: Path
     start_share: float  # of the file's length, from 0 to below 1
     snr_db: float
+    speed: float = 1.0
 
     def apply(self, samples: Samples, sounds: Sounds) -> Samples:
         noise = sounds.load(self.path)
-        part = acoustics.loop(noise, int(self.start_share * len(noise)), len(samples))
-        return acoustics.add_noise(samples, part, self.snr_db)
+        length = math.ceil(len(samples) * self.speed) + 1  # rounding may take one away
+        part = acoustics.loop(noise, int(self.start_share * len(noise)), length)
+        if self.speed != 1:
+            part = acoustics.change_speed(part, self.speed, sounds.sample_rate_hz)
+        return acoustics.add_noise(samples, part[: len(samples)], self.snr_db)
 
     def __str__(self) -> str:
-        return f"noise {self.path.name}, SNR {self.snr_db:.1f} dB"
+        speed = f", {self.speed:.2f} times as fast" if self.speed != 1 else ""
+        return f"noise {self.path.name}, SNR {self.snr_db:.1f} dB{speed}"
 
 
 @dataclass(frozen=True)

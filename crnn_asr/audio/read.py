@@ -24,6 +24,7 @@ Samples = NDArray[np.float32]
 
 _BLOCK_VALUES = 1 << 22  # decoded at a time, over all channels: 16 MiB
 _RATES_HZ = (1_000, 1_000_000)  # outside, the header is nonsense, and resampling it could ask for any amount of memory
+_MAX_AMPLITUDE = 1e6  # a million times full scale: damaged floating point, whose power no feature could hold
 _UNKNOWN_LENGTH = 1 << 62  # libsndfile reports the largest integer for a streamed FLAC or an MP3 without the tag
 
 
@@ -68,23 +69,32 @@ def read_audio(path: str | Path, sample_rate_hz: int = 16_000, channel: int | st
         Samples of shape (N,), N ≥ 1, full scale at ±1; files in floating point may go beyond.
 
     Raises:
-        AudioError: not audio, damaged, truncated, empty, not finite, or without that channel.
+        AudioError: not audio, damaged, truncated, empty, not finite, beyond all bounds, or without that channel.
         OSError: missing, a folder, or not readable.
 
     Example:
         >>> read_audio("talk.mp3").dtype  # doctest: +SKIP
         dtype('float32')
     """
+    samples, from_hz = decode_audio(path, channel)
+    resampled = resample(samples, from_hz, sample_rate_hz)
+    if not resampled.size:
+        raise AudioError(f"{path}: {samples.size} samples at {from_hz} Hz are too short to resample")
+    return resampled
+
+
+def decode_audio(path: str | Path, channel: int | str = "mean") -> tuple[Samples, int]:
+    """`read_audio` without resampling: samples (N,), N ≥ 1, and the rate that the file gives for them, in Hz."""
     path = Path(path)
     with _opened(path) as (file, info):
         samples = _decode(path, file, info, channel)
     if not samples.size:
         raise AudioError(f"{path}: expected a recording, got zero samples in {info.format} format")
     _require_finite(str(path), samples)
-    samples = resample(samples, info.sample_rate_hz, sample_rate_hz)
-    if not samples.size:
-        raise AudioError(f"{path}: {info.num_samples} samples at {info.sample_rate_hz} Hz are too short to resample")
-    return samples
+    peak = float(np.abs(samples).max())
+    if peak > _MAX_AMPLITUDE:
+        raise AudioError(f"{path}: damaged, expected samples with full scale at ±1, got up to {peak:.3g}")
+    return samples, info.sample_rate_hz
 
 
 def resample(samples: Samples, from_hz: float, to_hz: float) -> Samples:

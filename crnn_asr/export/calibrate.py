@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from crnn_asr.config import ModelConfig
 from crnn_asr.export.graph import Weights, compiled, forward
 from crnn_asr.export.histogram import Histogram
-from crnn_asr.export.modes import Float, Observing, Simulated
+from crnn_asr.export.modes import Float, Int8, Observing, Simulated
 from crnn_asr.export.ranges import Ranges, ranges_by, rules_of
 
 Features = NDArray[np.float32]
@@ -25,7 +25,7 @@ class Calibration:
     """Ranges and what is known of them.
 
     `errors` holds, for each rule that was tried, the RMS error of log-probabilities on utterances it was not measured
-    on; `saturated` the share of each product's values there that lies beyond its range.
+    on; `saturated` the share of values there that lies beyond the range, for each product that is rounded.
     """
 
     ranges: Ranges
@@ -39,6 +39,7 @@ def calibrate(
     config: ModelConfig,
     features: Sequence[Features],
     choice: str,
+    output: str = "float32",
     progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> Calibration:
     """Measure ranges by every rule that `choice` allows, and keep those that change log-probabilities least.
@@ -48,6 +49,7 @@ def calibrate(
     Args:
         features: of each utterance, (T, F).
         choice: of `ranges.CHOICES`.
+        output: of the file, float32 or int8.
     """
     held_back, measured = split(features)
     done = itertools.count(1)
@@ -59,10 +61,11 @@ def calibrate(
 
     seen = watch(weights, config, moving(measured))
     tried = {rule: ranges_by(rule, seen) for rule in rules_of(choice)}
-    errors = judge(weights, config, tried, moving(held_back))
+    errors = judge(weights, config, tried, moving(held_back), output)
     rule = min(errors, key=errors.__getitem__)
     unseen = watch(weights, config, moving(held_back))
-    saturated = {name: unseen[name].share_outside(low, high) for name, (low, high) in tried[rule].items()}
+    rounded = tried[rule].keys() - Int8(tried[rule], output).left_float
+    saturated = {name: unseen[name].share_outside(*tried[rule][name]) for name in tried[rule] if name in rounded}
     return Calibration(tried[rule], rule, errors, saturated)
 
 
@@ -96,7 +99,11 @@ def watch(weights: Weights, config: ModelConfig, features: Iterable[Features]) -
 
 
 def judge(
-    weights: Weights, config: ModelConfig, candidates: Mapping[str, Ranges], features: Iterable[Features]
+    weights: Weights,
+    config: ModelConfig,
+    candidates: Mapping[str, Ranges],
+    features: Iterable[Features],
+    output: str = "float32",
 ) -> dict[str, float]:
     """The RMS error of log-probabilities that each candidate makes on utterances, against the float graph.
 
@@ -109,7 +116,7 @@ def judge(
 
     @tf.function(input_signature=signature, autograph=False)
     def rounded(x: Any, table: Any) -> Any:
-        mode = Simulated({name: (table[row, 0], table[row, 1]) for row, name in enumerate(names)})
+        mode = Simulated({name: (table[row, 0], table[row, 1]) for row, name in enumerate(names)}, output)
         return tf.nn.log_softmax(forward(x, weights, config, mode))
 
     exact = compiled(lambda x: tf.nn.log_softmax(forward(x, weights, config, Float())), config)

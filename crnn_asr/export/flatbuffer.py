@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from crnn_asr.config import ModelConfig
 from crnn_asr.errors import ModelError
-from crnn_asr.inference.flatbuffer import Operation, operations
+from crnn_asr.inference.flatbuffer import Operation, encodings, operations
 
 PRODUCTS = ("CONV_2D", "FULLY_CONNECTED")
 FUSED = "UNIDIRECTIONAL_SEQUENCE_LSTM"
@@ -19,12 +19,14 @@ def num_products(config: ModelConfig) -> int:
 
 
 def check_int8(flatbuffer: bytes, config: ModelConfig) -> None:
-    """Make sure that every product is static INT8: input, weights and output.
+    """Make sure that every product is static INT8: input, weights and output. The very last is float where the
+    network's output is.
 
     Raises:
         ModelError: one stayed float, or is missing; the message counts them.
     """
-    _check_products(operations(flatbuffer), PRODUCTS, num_products(config))
+    _, output = encodings(flatbuffer)
+    _check_products(operations(flatbuffer), PRODUCTS, num_products(config), output.type.upper())
 
 
 def check_integer(flatbuffer: bytes, config: ModelConfig) -> None:
@@ -45,13 +47,18 @@ def check_integer(flatbuffer: bytes, config: ModelConfig) -> None:
         )
 
 
-def _check_products(found: Sequence[Operation], allowed: Sequence[str], expected: int) -> None:
+def _check_products(found: Sequence[Operation], allowed: Sequence[str], expected: int, last: str = "INT8") -> None:
+    """So many products, all of them INT8, but for the last outside of loops, which is of the type `last`."""
     products = [op for op in found if op.name in PRODUCTS + OTHER_PRODUCTS]
-    wrong = [op for op in products if not (op.name in allowed and {*op.inputs[:2], *op.outputs} == {"INT8"})]
+    final = next((op for op in reversed(products) if not op.in_loop), None)
+    types = [last if op is final else "INT8" for op in products]
+    wrong = [
+        op for op, kind in zip(products, types) if not (op.name in allowed and {*op.inputs[:2], *op.outputs} == {kind})
+    ]
     if wrong or len(products) != expected:
         kinds = Counter(f"{op.name} {op.inputs[0]} x {op.inputs[1]} -> {op.outputs[0]}" for op in wrong)
         raise ModelError(
-            f"expected {expected} products in INT8, got {len(products) - len(wrong)} and "
-            f"{dict(kinds) or 'no others'}; the converter left ranges out, which is a fault of this program or of "
-            "another version of TensorFlow"
+            f"expected {expected} products in INT8{'' if last == 'INT8' else ', the last in float'}, got "
+            f"{len(products) - len(wrong)} and {dict(kinds) or 'no others'}; the converter left ranges out, which is a "
+            "fault of this program or of another version of TensorFlow"
         )

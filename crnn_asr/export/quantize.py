@@ -80,7 +80,7 @@ def quantize(folder: Path, order: Order, sets: UtteranceSets, progress: Progress
     with progress("read", "utterance") as move:
         features, problems = read_features(chosen, config.features, move)
     with progress("calibrate", "utterance") as move:
-        calibration = calibrate(weights, config.model, features, order.ranges, move)
+        calibration = calibrate(weights, config.model, features, order.ranges, order.io, move)
     schemes = tuple(dict.fromkeys((REFERENCE, *order.schemes)))
     networks = convert(weights, config.model, calibration.ranges, schemes, features, order.io, order.log_probs)
     for scheme, check in (("int8", check_int8), ("integer", check_integer)):

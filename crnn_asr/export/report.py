@@ -84,8 +84,8 @@ class Report:
                 "utterances": list(self.utterances),
                 "left_out": [asdict(problem) for problem in self.left_out],
                 "products": {
-                    name: {"low": low, "high": high, "saturated_share": calibration.saturated[name]}
-                    for name, (low, high) in calibration.ranges.items()
+                    name: dict(zip(("low", "high"), calibration.ranges[name]), saturated_share=share)
+                    for name, share in calibration.saturated.items()
                 },
             },
             "results": [_result_to_dict(result) for result in self.results],

@@ -60,8 +60,9 @@ def speed_rows(results: Sequence[Result]) -> Rows:
 def product_rows(calibration: Calibration) -> Rows:
     """The range of every product's input or output, and the share of values beyond it."""
     rows = [["product", "lowest", "highest", "beyond"]]
-    for name, (low, high) in calibration.ranges.items():
-        rows.append([name, f"{low:.3f}", f"{high:.3f}", f"{100 * calibration.saturated[name]:.4f} %"])
+    for name, share in calibration.saturated.items():
+        low, high = calibration.ranges[name]
+        rows.append([name, f"{low:.3f}", f"{high:.3f}", f"{100 * share:.4f} %"])
     return rows
 
 

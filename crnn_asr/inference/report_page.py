@@ -1,16 +1,14 @@
-"""An error report as one HTML page, without scripts and without anything from elsewhere.
+"""An error report as one HTML page, without scripts and without anything from elsewhere."""
 
-The page is built as a tree of elements, so every text and attribute is escaped where it is written out.
-"""
-
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import zip_longest
-from xml.etree.ElementTree import Element, tostring
+from xml.etree.ElementTree import Element
 
 from crnn_asr.inference.error_report import ErrorReport
 from crnn_asr.inference.evaluation import Heard
 from crnn_asr.inference.report_style import STYLE
 from crnn_asr.inference.robustness import Robustness
+from crnn_asr.page import element, render, table
 from crnn_asr.text.alignment import Confusion, Confusions, Pair, align_words
 from crnn_asr.text.metrics import ErrorCounts
 
@@ -26,9 +24,6 @@ def render_page(report: ErrorReport, players: Sequence[str | None], picture: str
         picture: address of the picture of robustness, or None.
     """
     title = f"{report.model} on {report.manifest}"
-    head = element("head", element("meta", charset="utf-8"), element("title", f"Error report: {title}"))
-    head.append(element("meta", name="viewport", content="width=device-width, initial-scale=1"))
-    head.append(element("style", STYLE))
     body = element("body", element("h1", "Error report"), element("p", title, class_="title"), *_summary(report))
     if report.robustness:
         body.extend(_robustness(report.robustness, picture))
@@ -39,30 +34,7 @@ def render_page(report: ErrorReport, players: Sequence[str | None], picture: str
         body.append(element("h2", name))
         body.extend(_card(item, report.language) for item in items)
     body.extend(_problems(report))
-    page = element("html", head, body, lang="en")
-    return "<!doctype html>\n" + tostring(page, encoding="unicode", method="html") + "\n"
-
-
-def element(tag: str, *children: str | Element, **attributes: str) -> Element:
-    """An element with texts and elements in it; a trailing underscore of an attribute's name is dropped."""
-    made = Element(tag, {name.rstrip("_"): value for name, value in attributes.items()})
-    for child in children:
-        if isinstance(child, Element):
-            made.append(child)
-        elif len(made):
-            made[-1].tail = (made[-1].tail or "") + child
-        else:
-            made.text = (made.text or "") + child
-    return made
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str | Element]], caption: str = "") -> Element:
-    """A table whose first column names the row; all others are numbers or short texts."""
-    made = element("table", *([element("caption", caption)] if caption else []))
-    made.append(element("thead", element("tr", *(element("th", name, scope="col") for name in head))))
-    lines = (element("tr", *(element("td", cell) for cell in row)) for row in rows)
-    made.append(element("tbody", *lines))
-    return made
+    return render(f"Error report: {title}", STYLE, body)
 
 
 def _summary(report: ErrorReport) -> list[Element]:
@@ -81,7 +53,7 @@ def _summary(report: ErrorReport) -> list[Element]:
         f"{result.duration_s / 60:.1f} minutes of audio took {result.seconds:.1f} s, "
         f"a real-time factor of {result.real_time_factor:.5f}."
     )
-    return [element("h2", "Summary"), _table(head, rows), element("p", text)]
+    return [element("h2", "Summary"), table(head, rows), element("p", text)]
 
 
 def _robustness(robustness: Robustness, picture: str | None) -> list[Element]:
@@ -99,7 +71,7 @@ def _robustness(robustness: Robustness, picture: str | None) -> list[Element]:
         "The change is of the WER against clean, in absolute percent. Its interval, which the picture shows as bars "
         "and band, holds 95 % of resamples of the utterances."
     )
-    found = [element("h2", "Robustness"), _table(head, rows), element("p", text)]
+    found = [element("h2", "Robustness"), table(head, rows), element("p", text)]
     if picture:
         found.append(element("img", src=picture, alt="Word error rate against signal-to-noise ratio, as in the table"))
     return found
@@ -124,7 +96,7 @@ def _confusions(name: str, confusions: Confusions, language: str) -> list[Elemen
         ("inserted", confusions.insertions, "hypothesis", ("heard", "times")),
     ):
         total = sum(error.count for error in errors)
-        tables.append(_table(head, rows(errors, columns), f"{total:,} {kind}, {len(errors):,} different"))
+        tables.append(table(head, rows(errors, columns), f"{total:,} {kind}, {len(errors):,} different"))
     return [element("h2", f"{name} most often wrong"), tables]
 
 

@@ -18,6 +18,7 @@ from crnn_asr.audio.spec_augment import spec_augment
 from crnn_asr.config import RunConfig
 from crnn_asr.console import describe
 from crnn_asr.corpus.manifest import Problem, Utterance
+from crnn_asr.errors import DataError
 from crnn_asr.text.alphabet import Alphabet, min_frames
 from crnn_asr.text.normalize import normalize
 from crnn_asr.training.plan import Plan, PlannedBatch, padded_length, plan_batches
@@ -106,13 +107,19 @@ def add_rows(batch: Batch, rows: int) -> Batch:
 
 
 class BatchSource:
-    """Examples and what is done to them. `problems` collects utterances whose audio turned out unusable."""
+    """Examples and what is done to them. `problems` collects utterances whose audio turned out unusable.
 
-    def __init__(self, examples: Sequence[Example], config: RunConfig, augmenter: Augmenter | None = None) -> None:
+    Where it is `strict`, the first of them is an error.
+    """
+
+    def __init__(
+        self, examples: Sequence[Example], config: RunConfig, augmenter: Augmenter | None = None, strict: bool = False
+    ) -> None:
         self.examples = examples
         self.config = config
         self.augmenter = augmenter
         self.views = config.training.num_views if augmenter else 1
+        self.strict = strict
         self.alphabet = Alphabet(config.alphabet)
         self.problems: dict[str, Problem] = {}
         self._num_samples = np.array([example.num_samples for example in examples], np.int64)
@@ -148,6 +155,8 @@ class BatchSource:
             except (OSError, ValueError) as error:
                 name = example.utterance.id or str(example.utterance.audio_path)
                 self.problems[name] = Problem(name, describe(error))
+                if self.strict:
+                    raise DataError(str(self.problems[name])) from error
         return pad_batch(features, labels, self.config.features.num_mels, batch.frames), kept
 
     def _features(self, plan: Plan, index: int, view: int = 0) -> NDArray[np.float32]:

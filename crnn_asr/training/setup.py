@@ -1,8 +1,11 @@
 """From manifests and a configuration to what the loop needs: alphabet, examples, sources of batches."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import tensorflow as tf
 
 from crnn_asr.audio.augment import Augmenter, audio_files
 from crnn_asr.config import FeatureConfig, RunConfig
@@ -35,7 +38,7 @@ class Setup:
     inheritance: Inheritance | None
 
 
-def prepare(config: RunConfig, alphabet: str, memory_share: float = 0.0) -> Setup:
+def prepare(config: RunConfig, alphabet: str, memory_share: float = 0.0, strict: bool = False) -> Setup:
     """Read the manifests and records that `config` names and choose what can be trained on.
 
     Args:
@@ -45,6 +48,7 @@ def prepare(config: RunConfig, alphabet: str, memory_share: float = 0.0) -> Setu
 
         memory_share: of the machine's memory, that the configuration's `batch_frames` is replaced by what fits into; 0
             keeps it. Call it before any tensor is made then.
+        strict: whether the first fault is an error, here and when the audio is read; else it is left out and named.
 
     Raises:
         DataError: a manifest without a good line, records that do not fit, nothing left to train on, or not the memory
@@ -72,6 +76,8 @@ def prepare(config: RunConfig, alphabet: str, memory_share: float = 0.0) -> Setu
     dev_examples, dev_skipped = select_examples(dev, config, symbols)
     _require_some("training", examples, skipped + failed)
     _require_some("dev", dev_examples, dev_skipped + failed)
+    if strict:
+        _require_none([*failed, *skipped, *dev_skipped])
     augmenter = Augmenter(
         config.augment,
         config.features.sample_rate_hz,
@@ -84,8 +90,8 @@ def prepare(config: RunConfig, alphabet: str, memory_share: float = 0.0) -> Setu
         config = replace(config, training=replace(config.training, batch_frames=budget.batch_frames))
     return Setup(
         config,
-        BatchSource(examples, config, augmenter),
-        BatchSource(dev_examples, config),
+        BatchSource(examples, config, augmenter, strict),
+        BatchSource(dev_examples, config, strict=strict),
         tuple(failed),
         tuple(skipped + dev_skipped),
         budget,
@@ -100,17 +106,41 @@ def _read(manifests: Sequence[str], features: FeatureConfig) -> tuple[list[Utter
         found, bad_lines = read_utterances(Path(manifest), features)
         problems += bad_lines
         for utterance in found:
-            if isinstance(utterance, Record) or utterance.audio_path.is_file():
+            if isinstance(utterance, Record) or _is_file(utterance.audio_path):
                 utterances.append(utterance)
             else:
                 problems.append(Problem(f"{manifest}: {utterance.id}", f"no audio file at {utterance.audio_path}"))
     return utterances, problems
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name too long, a folder that may not be read
+        return False
+
+
 def _require_some(name: str, kept: Sequence[object], left_out: Sequence[Problem]) -> None:
     if not kept:
         reason = f"; {len(left_out)} are left out, the first: {left_out[0]}" if left_out else ": there is none"
         raise DataError(f"not one {name} utterance can be used{reason}")
+
+
+def _require_none(faults: Sequence[Problem]) -> None:
+    if faults:
+        raise DataError(f"{faults[0]}; correct it, or leave out --strict, and it is left out of training")
+
+
+@contextmanager
+def strictly(setup: Setup) -> Iterator[None]:
+    """Raise the sentence of the first fault met in reading, of which a pipeline makes an error of TensorFlow's own."""
+    try:
+        yield
+    except (tf.errors.OpError, DataError):
+        for source in (setup.train, setup.dev):
+            if source.strict:
+                _require_none(list(source.problems.values()))
+        raise
 
 
 def hold_out(utterances: Sequence[Utterance]) -> tuple[list[Utterance], list[Utterance]]:

@@ -63,6 +63,30 @@ def test_synthetic_room(expected_s: float, direct_db: float, rng: np.random.Gene
     assert -10 * np.log10(np.sum(response[1:] ** 2)) == pytest.approx(direct_db, abs=0.01)
 
 
+def test_echoes_through_a_door_grow(rng: np.random.Generator) -> None:
+    """Energy of the first 10 ms over that of the next 40 ms, against the integral of the envelope's square."""
+    decay, onset = 0.5, 0.02
+    response = acoustics.synthetic_room(decay, -15, RATE_HZ, rng, onset)
+    assert -10 * np.log10(np.sum(response[1:] ** 2)) == pytest.approx(-15, abs=0.01)
+    times = (np.arange(8_000) + 0.5) / RATE_HZ
+    square = (np.exp(-np.log(1000) * times / decay) * (1 - np.exp(-times / onset))) ** 2
+    expected = square[:160].sum() / square[160:800].sum()
+    assert np.sum(response[1:160] ** 2) / np.sum(response[160:800] ** 2) == pytest.approx(expected, rel=0.3)
+    plain = acoustics.synthetic_room(decay, -15, RATE_HZ, rng)
+    assert np.sum(plain[1:160] ** 2) / np.sum(plain[160:800] ** 2) > 5 * expected
+
+
+@pytest.mark.parametrize("slope_db", [0.0, -3.0, -6.0, 4.0])
+def test_noise_falls_so_many_decibels_an_octave(slope_db: float, rng: np.random.Generator) -> None:
+    noise = acoustics.colored_noise(160_001, slope_db, rng)
+    assert noise.dtype == np.float32 and len(noise) == 160_001
+    power = np.abs(np.fft.rfft(noise)) ** 2
+    hz = np.arange(len(power)) * RATE_HZ / len(noise)
+    octaves = [10 * np.log10(power[(hz >= low) & (hz < 2 * low)].mean()) for low in (250, 500, 1_000, 2_000, 4_000)]
+    np.testing.assert_allclose(np.diff(octaves), slope_db, atol=0.3)
+    assert len(acoustics.colored_noise(1, slope_db, rng)) == 1
+
+
 def test_shortest_room_is_finite(rng: np.random.Generator) -> None:
     assert np.isfinite(acoustics.synthetic_room(1e-5, 0, RATE_HZ, rng)).all()
 

@@ -101,6 +101,9 @@ def test_strengths_fill_their_ranges(noise_file: Path, rng: np.random.Generator)
     values[BandStop, "octaves"] = [np.log2(high / low) for low, high in bands]
     for key, (low, high) in {
         (GaussianNoise, "snr_db"): config.noise_snr_db,
+        (GaussianNoise, "slope_db"): config.noise_slope_db,
+        (RecordedNoise, "speed"): config.noise_file_speed,
+        (SyntheticRoom, "onset_s"): config.reverb_onset_s,
         (RecordedNoise, "snr_db"): config.noise_file_snr_db,
         (RecordedNoise, "start_share"): (0, 1),
         (SyntheticRoom, "decay_s"): config.reverb_decay_s,
@@ -177,6 +180,21 @@ def test_noise_files_start_anywhere_and_loop(noise_file: Path, rng: np.random.Ge
     added = noisy - samples
     assert np.corrcoef(added, noise)[0, 1] > 0.9999
     assert 10 * np.log10(np.mean(samples**2) / np.mean(added**2)) == pytest.approx(7.0, abs=0.1)
+
+
+@pytest.mark.parametrize("speed", [0.7, 1.0, 1.4])
+@pytest.mark.parametrize("length", [1, 999, 12_345])
+def test_noise_files_are_played_at_another_speed(tmp_path: Path, speed: float, length: int) -> None:
+    """A hum becomes higher by the speed, and there is noise to the very end."""
+    hum = 0.3 * np.sin(2 * np.pi * 500 * np.arange(16_000) / 16_000)
+    soundfile.write(tmp_path / "hum.wav", hum, 16_000)
+    samples = np.full(length, 1e-3, np.float32)
+    noisy = Augmenter(NEVER).apply(samples, [RecordedNoise(tmp_path / "hum.wav", 0.0, -40.0, speed)])
+    assert len(noisy) == length
+    if length > 10_000:
+        spectrum = np.abs(np.fft.rfft((noisy - samples) * np.hanning(length)))
+        assert np.argmax(spectrum) * 16_000 / length == pytest.approx(500 * speed, abs=2)
+        assert np.abs(noisy[-100:] - samples[-100:]).max() > 0.05
 
 
 def test_noise_files_are_resampled(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from crnn_asr.corpus.manifest import Problem, Utterance, read_manifest, write_manifest
+from crnn_asr.corpus.manifest import Problem, Utterance, copy_lines, read_manifest, write_manifest
 from crnn_asr.errors import DataError
 
 GOOD = '{"audio_filepath": "a.wav", "duration": 1.5, "text": "one"}'
@@ -64,11 +64,18 @@ def test_absolute_paths_stay(tmp_path: Path) -> None:
         ('{"audio_filepath": "a\\u0000.wav", "duration": 1.0, "text": "one"}', 'expected "audio_filepath"'),
         ('{"audio_filepath": 3, "duration": 1.0, "text": "one"}', 'expected "audio_filepath"'),
         ('{"audio_filepath": "a.wav", "duration": 1.0}', 'expected "text"'),
+        (GOOD[:-1] + ', "text": "two"}', "expected a JSON object, got"),
+        (GOOD[:-1] + ', "speaker": ["x"]}', 'expected "speaker" with a name'),
+        (GOOD[:-1] + ', "id": false}', 'expected "id" with a name'),
+        (GOOD.replace("one", "o\\ud800"), "expected Unicode text"),
         ('{"audio_filepath": "a.wav", "duration": 1.0, "text": null}', 'expected "text"'),
-        ('{"audio_filepath": "a.wav", "text": "one"}', 'expected "duration" in seconds above 0, got None'),
+        (
+            '{"audio_filepath": "a.wav", "text": "one"}',
+            'expected "duration" in seconds above 0, at most a million, got None',
+        ),
         *(
             (f'{{"audio_filepath": "a.wav", "duration": {value}, "text": "one"}}', 'expected "duration"')
-            for value in ("0", "-1", "NaN", "Infinity", '"1.0"', "true", "1" + "0" * 400)
+            for value in ("0", "-1", "NaN", "Infinity", '"1.0"', "true", "1e300", "1" + "0" * 400)
         ),
     ],
 )
@@ -80,6 +87,27 @@ def test_a_bad_line_is_named_by_its_number_and_the_rest_is_read(line: str, reaso
     assert [problem.where for problem in problems] == [f"{path}:3"]
     assert problems[0].reason.startswith(reason)
     assert len(problems[0].reason) < 600
+
+
+def test_a_line_that_is_not_text_is_named_and_the_rest_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    path.write_bytes(b"\n".join([GOOD.encode(), GOOD.encode().replace(b"one", b"caf\xe9"), GOOD.encode()]))
+    utterances, problems = read_manifest(path)
+    assert len(utterances) == 2
+    assert [problem.where for problem in problems] == [f"{path}:2"]
+    assert problems[0].reason.startswith("expected text in UTF-8, got other bytes, b'\\xe9' at byte")
+
+
+def test_copied_lines_keep_what_other_programs_wrote(tmp_path: Path) -> None:
+    folder, target = tmp_path / "corpus", tmp_path / "clean" / "m.jsonl"
+    folder.mkdir()
+    lines = [GOOD, "not JSON", GOOD[:-1] + ', "lang": "az", "offset": 0}', GOOD]
+    (folder / "m.jsonl").write_text("\n".join(lines))
+    copy_lines([(folder / "m.jsonl", {3})], target)
+    copied = {"audio_filepath": "../corpus/a.wav", "duration": 1.5, "text": "one", "lang": "az", "offset": 0}
+    assert [json.loads(line) for line in target.read_text().splitlines()] == [copied]
+    (utterance,), _ = read_manifest(target)
+    assert utterance.audio_path.resolve() == folder / "a.wav"
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n", ""])

@@ -60,7 +60,7 @@ def test_judging_by_hand(rng):
     low, high = good["logits"]
     wide = dict.fromkeys(good, (-500.0, 500.0))
     cut = {**good, "logits": (low / 4, high / 4)}
-    errors = judge(weights, SMALL, {"good": good, "cut": cut, "wide": wide}, features)
+    errors = judge(weights, SMALL, {"good": good, "cut": cut, "wide": wide}, features, "int8")
     differences = []
     for one in features:
         logits = reference_logits(one, weights, SMALL)
@@ -69,6 +69,8 @@ def test_judging_by_hand(rng):
     assert errors["good"] < 0.1 * expected
     assert errors["cut"] == pytest.approx(expected, rel=0.05)
     assert errors["wide"] > 10 * errors["good"]
+    as_float = judge(weights, SMALL, {"good": good, "cut": cut}, features)
+    assert as_float["cut"] == as_float["good"] < errors["good"], "where logits are float, nothing cuts them"
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
