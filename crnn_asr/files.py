@@ -41,9 +41,17 @@ def sync(path: Path) -> None:
 
 
 def remove_partial(folder: Path) -> None:
-    """Delete what processes that were killed left of files they were writing; none may be writing there now."""
+    """Delete what processes of this machine that were killed left of files they were writing."""
     for path in folder.glob(".*.partial*"):
-        path.unlink(missing_ok=True)
+        words = path.name.split(".")
+        try:
+            os.kill(
+                int(words[words.index("partial") - 1]), 0
+            )  # nothing is sent: it only fails where there is no such process
+        except ProcessLookupError:
+            path.unlink(missing_ok=True)
+        except (ValueError, OverflowError, PermissionError):  # not written by `replacing`; of somebody else
+            continue
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""The run that all faults are compared with, and a table of what they came to at the end of a session."""
+"""The run that all faults are compared with, and at the end a table of what they came to."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -183,8 +183,12 @@ def test_two_trainers_in_one_directory(tone_corpus, tmp_path, script, capsys):
 def test_what_a_killed_process_was_writing_is_cleaned_away(tmp_path):
     run = RunDirectory(tmp_path / "run")
     run.last.parent.mkdir(parents=True)
-    partial = [run.root / ".metrics.jsonl.7.partial.jsonl", run.last.parent / ".last.npz.7.partial.npz"]
-    for path in (*partial, run.metrics):
+    process = subprocess.Popen(["true"])
+    process.wait()
+    ended, here = process.pid, os.getpid()
+    partial = [run.root / f".metrics.jsonl.{ended}.partial.jsonl", run.last.parent / f".last.npz.{ended}.partial.npz"]
+    others = [run.metrics, run.root / f".model.int8.tflite.{here}.partial.tflite", run.root / ".a.b.partial.c"]
+    for path in (*partial, *others):
         path.write_text("")
     with run.locked():
-        assert not any(path.exists() for path in partial) and run.metrics.is_file()
+        assert not any(path.exists() for path in partial) and all(path.is_file() for path in others)
