@@ -219,8 +219,6 @@ class TrainingConfig:
     weight_decay: float = 1e-2
     clip_norm: float = 1.0
     inner_loss_weight: float = 0.0  # of CTC behind each BiLSTM but the last (Lee & Watanabe 2021), as a share; 0 is off
-    consistency_weight: float = 0.0  # of CR-CTC (Yao et al. 2025): each utterance is augmented twice, and what a copy
-    # says counts as the target of the other; 0 is off
     average_steps: int = 0  # over which weights are averaged (exponentially) for dev and for the model; 0 is off
     precision: str = "auto"  # of the large products: float32, bfloat16, or auto, which a run replaces by what is faster
     early_stopping_epochs: int = 0  # epochs without a better dev WER before the run ends; 0 is off
@@ -251,7 +249,6 @@ class TrainingConfig:
         require(0 <= weight < 1, f"inner_loss_weight must be from 0 to below 1, got {weight}")
         for name in (
             "warmup_steps",
-            "consistency_weight",
             "average_steps",
             "weight_decay",
             "early_stopping_epochs",
@@ -262,11 +259,6 @@ class TrainingConfig:
         for name in ("plateau_patience", "keep_checkpoints", "max_bad_steps"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")
         _require_range("duration", (self.min_duration_s, self.max_duration_s), 0.0)
-
-    @property
-    def num_views(self) -> int:
-        """Copies of an utterance in a batch, each augmented for itself; they are neighbouring rows."""
-        return 2 if self.consistency_weight else 1
 
 
 @dataclass(frozen=True)

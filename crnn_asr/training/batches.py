@@ -118,7 +118,6 @@ class BatchSource:
         self.examples = examples
         self.config = config
         self.augmenter = augmenter
-        self.views = config.training.num_views if augmenter else 1
         self.strict = strict
         self.alphabet = Alphabet(config.alphabet)
         self.problems: dict[str, Problem] = {}
@@ -139,8 +138,7 @@ class BatchSource:
             tempo = replace(tempo, stretch=np.where(fits, tempo.stretch, 1), speed=np.where(fits, tempo.speed, 1))
             num_samples = np.where(fits, changed, num_samples)
         num_frames = features.num_frames(num_samples)
-        most = max(1, training.max_batch_utterances // self.views)
-        batches = plan_batches(num_frames, training.batch_frames // self.views, most, rng)
+        batches = plan_batches(num_frames, training.batch_frames, training.max_batch_utterances, rng)
         return Plan(epoch, batches, tempo, num_frames)
 
     def load(self, plan: Plan, batch: PlannedBatch, share: slice = slice(None)) -> tuple[Batch, list[Example]]:
@@ -149,8 +147,8 @@ class BatchSource:
         for index in batch.indices[share].tolist():
             example = self.examples[index]
             try:
-                features += [self._features(plan, index, view) for view in range(self.views)]
-                labels += [self.alphabet.encode(example.text)] * self.views
+                features.append(self._features(plan, index))
+                labels.append(self.alphabet.encode(example.text))
                 kept.append(example)
             except (OSError, ValueError) as error:
                 name = example.utterance.id or str(example.utterance.audio_path)
@@ -159,9 +157,9 @@ class BatchSource:
                     raise DataError(str(self.problems[name])) from error
         return pad_batch(features, labels, self.config.features.num_mels, batch.frames), kept
 
-    def _features(self, plan: Plan, index: int, view: int = 0) -> NDArray[np.float32]:
+    def _features(self, plan: Plan, index: int) -> NDArray[np.float32]:
         utterance, need = self.examples[index].utterance, self.examples[index].min_logit_frames
-        rng = np.random.default_rng((self.config.training.seed, plan.epoch, index, *([view] if view else [])))
+        rng = np.random.default_rng((self.config.training.seed, plan.epoch, index))
         if isinstance(utterance, Record):
             features = utterance.read_features()
         else:
@@ -199,7 +197,7 @@ class BatchSource:
 
         def load(number: NDArray[np.int64]) -> Batch:
             planned = plan.batches[int(number)]
-            return add_rows(self.load(plan, planned, own)[0], self.views * max(1, len(range(planned.rows)[own])))
+            return add_rows(self.load(plan, planned, own)[0], max(1, len(range(planned.rows)[own])))
 
         return pipeline(load, range(start, len(plan.batches)), workers)
 

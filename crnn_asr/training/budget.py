@@ -63,23 +63,18 @@ def find_budget(config: RunConfig, plan: Plan, memory_share: float) -> Budget:
         OSError: the process that measures fails.
     """
     training, available = config.training, available_memory()
-    views = training.num_views
-    longest = views * max(batch.frames for batch in plan.batches)  # what an utterance takes at least
+    longest = max(batch.frames for batch in plan.batches)
     limits = {
-        f"batches have {training.max_batch_utterances} utterances at most": longest
-        * training.max_batch_utterances
-        // views,
-        f"an epoch has {MIN_STEPS} steps": views
-        * int(plan.num_frames.sum())
-        // (MIN_STEPS * training.accumulate_batches),
+        f"batches have {training.max_batch_utterances} utterances at most": longest * training.max_batch_utterances,
+        f"an epoch has {MIN_STEPS} steps": int(plan.num_frames.sum()) // (MIN_STEPS * training.accumulate_batches),
     }
     limit = min(limits, key=lambda name: limits[name])
-    with measured_steps(config, longest // views) as (device, peak_of):
+    with measured_steps(config, longest) as (device, peak_of):
         most = max(longest, limits[limit] // device.replicas)
         allowed = int(memory_share * (device.gpu_bytes or available))
         frames, peak = largest_budget(peak_of, device.base_bytes, longest, most, allowed)
     if not frames:
-        seconds = longest // views * config.features.hop_ms / 1000
+        seconds = longest * config.features.hop_ms / 1000
         needed = "more than there is" if math.isinf(peak) else f"{peak / MIB:.0f} MiB"
         raise DataError(
             f"a step of one utterance of {seconds:.0f} s needs {needed}, and {allowed / MIB:.0f} MiB are allowed; "
@@ -128,7 +123,6 @@ def measured_steps(config: RunConfig, longest: int) -> Iterator[tuple[Device, Ca
     Raises:
         OSError: the process fails in another way.
     """
-    views = config.training.num_views
     context = multiprocessing.get_context("spawn")
     pipe, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(config, theirs), daemon=True)
@@ -149,7 +143,7 @@ def measured_steps(config: RunConfig, longest: int) -> Iterator[tuple[Device, Ca
             raise OSError(f"the process that measures training steps ended with code {code}") from error
 
     def peak_of(frames: int) -> float:
-        rows = views * -(-frames // (views * longest))
+        rows = -(-frames // longest)
         return float(answer(rows, frames // rows))
 
     try:

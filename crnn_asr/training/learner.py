@@ -54,21 +54,20 @@ class Learner:
         Raises:
             DataError: memory does not hold a single utterance.
         """
-        views = self.config.training.num_views
         while True:
-            counts = [_num_parts(batch, limit, views) for batch in group]
+            counts = [_num_parts(batch, limit) for batch in group]
             parts = [
                 (part, self._seed(number + i, k))
                 for i, (batch, count) in enumerate(zip(group, counts))
-                for k, part in enumerate(split(batch, count, views))
+                for k, part in enumerate(split(batch, count))
             ]
             if (outcome := self._try(parts, rate, limit)) is not None:
                 return outcome
             # Outside of the handler, which would keep what the failed step holds.
             largest = max((batch for batch, _ in parts), key=_frames)
-            utterances = _utterances(largest, views)
+            utterances = _utterances(largest)
             if utterances <= 1:
-                seconds = _frames(largest) / views * self.config.features.hop_ms / 1000
+                seconds = _frames(largest) * self.config.features.hop_ms / 1000
                 raise DataError(
                     f"memory ran out in a step of one utterance of {seconds:.0f} s; lower --max-duration, "
                     "or close what else needs memory, and go on with --resume"
@@ -101,25 +100,24 @@ def _frames(batch: Arrays) -> int:
     return int(max(array.shape[0] * array.shape[1] for array in batch[::ARRAYS]))
 
 
-def _utterances(batch: Arrays, views: int) -> int:
-    """Rows of the replica that has the most, copies of an utterance counted once."""
-    return int(max(array.shape[0] for array in batch[::ARRAYS])) // views
+def _utterances(batch: Arrays) -> int:
+    """Rows of the replica that has the most."""
+    return int(max(array.shape[0] for array in batch[::ARRAYS]))
 
 
-def _num_parts(batch: Arrays, limit: int, views: int) -> int:
+def _num_parts(batch: Arrays, limit: int) -> int:
     """The fewest parts of at most `limit` padded frames; an utterance is not divided."""
-    frames, utterances = _frames(batch), _utterances(batch, views)
+    frames, utterances = _frames(batch), _utterances(batch)
     count = 1
     while limit and count < utterances and -(-utterances // count) * frames > limit * utterances:
         count += 1
     return count
 
 
-def split(batch: Arrays, count: int, views: int = 1) -> list[Arrays]:
+def split(batch: Arrays, count: int) -> list[Arrays]:
     """Divide the rows of a batch, each replica's for itself, into parts of about the same size.
 
-    Rows of one utterance stay together. Where a replica has fewer of them than there are parts, some of its parts have
-    a row of nothing.
+    Where a replica has fewer rows than there are parts, some of its parts have a row of nothing.
     """
     if count == 1:
         return [batch]
@@ -128,9 +126,8 @@ def split(batch: Arrays, count: int, views: int = 1) -> list[Arrays]:
         part: list[Any] = []
         for start in range(0, len(batch), ARRAYS):
             own = [np.asarray(array) for array in batch[start : start + ARRAYS]]  # no copies: memory just ran out
-            utterances = len(own[0]) // views
-            first, end = (views * (utterances * i // count) for i in (k, k + 1))
+            first, end = (len(own[0]) * i // count for i in (k, k + 1))
             features, lengths, labels, label_lengths = (array[first:end] for array in own)
-            part += add_rows((features, lengths, labels, label_lengths.copy()), views)
+            part += add_rows((features, lengths, labels, label_lengths.copy()), 1)
         parts.append(part)
     return parts

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from crnn_asr.config import RunConfig, TrainingConfig
 from crnn_asr.training.batches import BATCH_SPEC
-from crnn_asr.training.loss import ctc_loss, disagreement
+from crnn_asr.training.loss import ctc_loss
 from crnn_asr.training.model import CRNN
 from crnn_asr.training.replicas import num_local, sum_over_replicas
 
@@ -175,12 +175,11 @@ def _counts(lengths: Tensor) -> Tensor:
 def _totals_and_gradients(
     model: CRNN, batch: list[Tensor], seed: Tensor, divisor: Tensor, config: TrainingConfig
 ) -> tuple[Tensor, list[Tensor], list[tuple[Tensor, ...]]]:
-    """Of a replica's batch: summed loss, utterances and frames (3,), the gradient of summed objective / divisor, and
-    what the batch norms saw.
+    """Of a replica's batch: summed loss, utterances and frames (3,), the gradient of summed loss / divisor, and what
+    the batch norms saw.
 
-    The objective of the last layer is its CTC loss and, weighted, the disagreement of views. With `inner_loss_weight` w
-    the whole is (1 - w) times that and w times its mean over the layers before (Lee & Watanabe 2021). The loss that is
-    returned is the last layer's CTC alone.
+    The gradient is that of (1 - w) · CTC of the last layer + w · the mean of those behind the layers before (Lee &
+    Watanabe 2021), w being `inner_loss_weight`; the loss is the last layer's.
     """
     features, lengths, labels, label_lengths = batch
     variables = [variable.value for variable in model.trainable_variables]
@@ -191,21 +190,14 @@ def _totals_and_gradients(
         *inner, logits = model.every_logits((features, lengths), training=True, seed=seed, seen=seen)
         logit_lengths = tf.maximum(model.settings.output_length(lengths), 1)
 
-        def ctc(logits: Tensor) -> Tensor:
+        def summed(logits: Tensor) -> Tensor:
             return tf.reduce_sum(ctc_loss(logits, logit_lengths, labels, label_lengths) * _counts(lengths))
 
-        def objective(logits: Tensor, ctc: Tensor) -> Tensor:
-            if not config.consistency_weight:
-                return ctc
-            apart = disagreement(logits, logit_lengths) * _counts(lengths)
-            return ctc + config.consistency_weight * tf.reduce_sum(apart)
-
-        total = ctc(logits)
-        loss = objective(logits, total)
-        if inner and config.inner_loss_weight:
-            mean = tf.add_n([objective(logits, ctc(logits)) for logits in inner]) / len(inner)
-            loss = (1 - config.inner_loss_weight) * loss + config.inner_loss_weight * mean
-        loss = loss / divisor
+        total = summed(logits)
+        loss = total / divisor
+        if inner and (weight := config.inner_loss_weight):
+            mean = tf.add_n([summed(logits) for logits in inner]) / len(inner)
+            loss = ((1 - weight) * total + weight * mean) / divisor
     frames = tf.cast(tf.reduce_sum(lengths), tf.float32)
     return tf.stack([total, tf.reduce_sum(_counts(lengths)), frames]), tape.gradient(loss, variables), seen
 

@@ -127,35 +127,6 @@ def test_shares_are_the_rows_of_the_batch(tone_corpus):
                 assert part[1].numpy().tolist() == [0] and part[3].numpy().tolist() == [1]
 
 
-def test_views_are_neighbours_that_differ_in_what_is_drawn_but_tempo(tone_corpus):
-    """Of one view all is as without a second; the batch holds no more rows than it may."""
-    masked = replace(CONFIG.spec_augment, num_time_masks=4, max_time_frames=20)
-    single = replace(CONFIG, spec_augment=masked)
-    double = replace(single, training=replace(CONFIG.training, consistency_weight=0.2, max_batch_utterances=7))
-    views = BatchSource(examples(tone_corpus), double, Augmenter(CONFIG.augment))
-    alone = BatchSource(examples(tone_corpus), single, Augmenter(CONFIG.augment))
-    plan, seen = views.plan(1), 0
-    for planned, whole, *parts in zip(
-        plan.batches, views.dataset(plan), *[views.dataset(plan, share=(i, 2)) for i in range(2)], strict=True
-    ):
-        features, lengths, labels, label_lengths = (array.numpy() for array in whole)
-        assert planned.rows <= 3 and features.shape[:2] == (2 * planned.rows, planned.frames)
-        assert features.shape[0] * features.shape[1] <= CONFIG.training.batch_frames or planned.rows == 1
-        for array in (lengths, labels, label_lengths):
-            np.testing.assert_array_equal(array[::2], array[1::2])
-        seen += np.count_nonzero([not np.array_equal(one, other) for one, other in zip(features[::2], features[1::2])])
-        for view, index in zip(features[::2], planned.indices.tolist()):
-            np.testing.assert_array_equal(view[: plan.num_frames[index]], alone._features(plan, index))
-        for i, part in enumerate(parts):
-            assert len(part[0]) == 2 * max(1, len(range(i, planned.rows, 2)))
-            if i < planned.rows:
-                np.testing.assert_array_equal(part[0][::2], features[::2][i::2])
-                np.testing.assert_array_equal(part[0][1::2], features[1::2][i::2])
-    assert seen > 0.9 * len(views.examples)
-    plain = BatchSource(examples(tone_corpus), double)
-    assert plain.load(plain.plan(0), plain.plan(0).batches[0])[0][0].shape[0] == len(plain.plan(0).batches[0].indices)
-
-
 def test_labels_and_padding(tone_corpus):
     plain = source(tone_corpus, augment=False)
     plan = plain.plan(0)
