@@ -19,7 +19,7 @@ from crnn_asr.text.decode import greedy_batch
 from crnn_asr.text.metrics import Scores, score
 from crnn_asr.training.batches import BatchSource
 from crnn_asr.training.checkpoint import Progress, load_checkpoint, save_checkpoint
-from crnn_asr.training.curves import draw_curves
+from crnn_asr.training.history import Text, write_predictions
 from crnn_asr.training.keras_file import save_keras
 from crnn_asr.training.model import CRNN
 from crnn_asr.training.plan import Plan
@@ -44,10 +44,11 @@ class StepDone:
 
 @dataclass(frozen=True)
 class EpochDone:
-    """One line of `metrics.jsonl`."""
+    """One line of `metrics.jsonl`, and the dev set as it was heard, by id; nothing where another worker is chief."""
 
     metrics: dict[str, Any]
     is_best: bool
+    texts: list[Text]
 
 
 @dataclass(frozen=True)
@@ -225,10 +226,9 @@ class Trainer:
         if self.replicas.is_chief:
             rows = [*self.run.read_metrics(), metrics]
             self.run.write_metrics(rows)
-            draw_curves(rows, self.run.curves)
             if is_best:
                 self._keep_best(texts)
-        return EpochDone(metrics, is_best)
+        return EpochDone(metrics, is_best, texts)
 
     def _judge(self, is_best: bool, wer: float, dev_loss: float) -> None:
         p, training = self.progress, self.config.training
@@ -238,10 +238,9 @@ class Trainer:
         elif training.schedule == "plateau" and p.epochs_since_change >= training.plateau_patience:
             p.learning_rate_scale, p.epochs_since_change = p.learning_rate_scale / 2, 0
 
-    def _keep_best(self, texts: list[tuple[str, str, str]]) -> None:
+    def _keep_best(self, texts: list[Text]) -> None:
         save_checkpoint(self.run.best, self.dev_model.weights, self.progress)
-        lines = (f"{name}\n  said  {reference}\n  heard {hypothesis}\n" for name, reference, hypothesis in texts)
-        write_text(self.run.predictions, "".join(lines))
+        write_predictions(texts, self.run.predictions)
 
     def _write_summary(self) -> None:
         p = self.progress
