@@ -33,10 +33,10 @@ def is_own(path: Path) -> bool:
 def model_card(root: Path, config: RunConfig, facts: Facts, rows: Sequence[Row], is_over: bool) -> str:
     """The card as Markdown, from the lines of `metrics.jsonl` so far."""
     name = root.resolve().name
-    state = "Training is over" if is_over else "Training goes on"
+    done = f"{len(rows)} of {config.training.epochs} epochs are done"
     parts = [
         f"{MARK}\n# {name}: a speech recognizer, preset {config.preset}",
-        f"{state}: {len(rows)} of {config.training.epochs} epochs are done.",
+        f"Training is over: {done}." if is_over else f"{done}; training goes on, or can with --resume.",
         _results(root, rows),
         _data(config, facts),
         _recipe(config, facts),

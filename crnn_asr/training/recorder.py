@@ -73,26 +73,28 @@ class Recorder:
         self._try(tensorboard.catch_up, self.run.tensorboard, rows)
         self._try(self._write_texts, rows)
         event: Event | None = None
+        last: EpochDone | None = None
         for event in events:
             if isinstance(event, EpochDone):
-                self._epoch(event)
+                self._epoch(event, self.clock() >= self.draw_again_at)
+                last = event
             yield event
         rows, is_over = self.run.read_metrics(), not isinstance(event, Stopped)
+        if last and rows and rows[-1]["epoch"] == last.metrics["epoch"]:  # the run did not go back behind it
+            self._epoch(last, True)
         self._try(self._write_texts, rows, is_over)
-        if rows:
-            self._try(self._draw, rows)
 
-    def _epoch(self, event: EpochDone) -> None:
+    def _epoch(self, event: EpochDone, with_pictures: bool) -> None:
         started, rows = time.process_time(), self.run.read_metrics()
         picture = None
-        if self.clock() >= self.draw_again_at:
+        if with_pictures:
             began = self.clock()
             self._try(self._draw, rows)
             picture = self._try(self._alignment)
             self.draw_again_at = self.clock() + (self.clock() - began) / PICTURES_SHARE
         self._try(self._write_texts, rows)
         self._try(self._tell_tensorboard, rows, event, picture)
-        fields = {"processor_seconds": round(time.process_time() - started, 4), "with_pictures": picture is not None}
+        fields = {"processor_seconds": round(time.process_time() - started, 4), "with_pictures": with_pictures}
         logger.debug("described epoch %d", event.metrics["epoch"], extra={"fields": fields})
 
     def _tell_tensorboard(self, rows: Sequence[Row], event: EpochDone, picture: Picture | None) -> None:
