@@ -17,6 +17,8 @@ from typing import Any
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 PACKAGE = "crnn_asr"
 
+logger = logging.getLogger(__name__)
+
 
 class JsonFormatter(logging.Formatter):
     """A record as a line: time (UTC), level, module, message, its fields, and where there is one its exception."""
@@ -59,7 +61,7 @@ def module_level(text: str) -> tuple[str, int]:
 
 @contextmanager
 def json_log(path: Path, levels: Mapping[str, int]) -> Iterator[None]:
-    """Append what is logged until the block ends to `path`.
+    """Append what is logged until the block ends to `path`, and the error that ends it if one does.
 
     Args:
         levels: by module, which holds for those within it too; the package's own is INFO. A module of another package
@@ -71,19 +73,22 @@ def json_log(path: Path, levels: Mapping[str, int]) -> Iterator[None]:
     handler = JsonHandler(path)
     levels = {PACKAGE: logging.INFO, **levels}
     loggers = {name: logging.getLogger(name) for name in levels}
-    before = {name: logger.level for name, logger in loggers.items()}
-    top = [logger for name, logger in loggers.items() if name == PACKAGE or not name.startswith(f"{PACKAGE}.")]
-    for name, logger in loggers.items():
-        logger.setLevel(levels[name])
-    for logger in top:
-        logger.addHandler(handler)
+    before = {name: one.level for name, one in loggers.items()}
+    top = [one for name, one in loggers.items() if name == PACKAGE or not name.startswith(f"{PACKAGE}.")]
+    for name, one in loggers.items():
+        one.setLevel(levels[name])
+    for one in top:
+        one.addHandler(handler)
     try:
         yield
+    except BaseException as error:  # who catches it finds the log closed
+        logger.error("ended by %s: %s", type(error).__name__, error, exc_info=True)
+        raise
     finally:
-        for logger in top:
-            logger.removeHandler(handler)
-        for name, logger in loggers.items():
-            logger.setLevel(before[name])
+        for one in top:
+            one.removeHandler(handler)
+        for name, one in loggers.items():
+            one.setLevel(before[name])
         handler.close()
 
 

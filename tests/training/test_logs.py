@@ -58,6 +58,14 @@ def test_levels_hold_for_a_module_and_those_within_it(tmp_path):
     assert {logging.getLogger(name).level for name in levels} == {logging.NOTSET}
 
 
+def test_the_error_that_ends_a_run_is_its_last_line(tmp_path):
+    with pytest.raises(OSError, match="no space"), json_log(tmp_path / "log.jsonl", {}):
+        raise OSError("no space")
+    *_, last = lines(tmp_path / "log.jsonl")
+    assert (last["level"], last["message"]) == ("error", "ended by OSError: no space")
+    assert "test_logs.py" in last["exception"]
+
+
 def test_a_second_session_appends(tmp_path):
     for session in range(2):
         with json_log(tmp_path / "log.jsonl", {}):
