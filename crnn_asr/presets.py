@@ -26,7 +26,7 @@ PRESETS: dict[str, RunConfig] = {
     "an4": RunConfig(
         preset="an4",
         # Each of these was chosen on AN4 dev: see docs/log.md.
-        model=ModelConfig(conv_filters=(32, 64, 64, 64), conv_strides=((2, 2), (2, 2), (1, 2), (1, 1)), dropout=0.25),
+        model=ModelConfig(conv_filters=(32, 64, 64, 64), conv_strides=((2, 2), (2, 2), (1, 2), (1, 1)), dropout=0.4),
         augment=AugmentConfig(
             noise_probability=0.12,
             noise_snr_db=(0.0, 30.0),
@@ -38,8 +38,10 @@ PRESETS: dict[str, RunConfig] = {
             speed_probability=0.8,
             speed_rate=(0.85, 1.15),
         ),
+        spec_augment=SpecAugmentConfig(max_frequency_bins=27, num_time_masks=3),
         training=TrainingConfig(
             epochs=120,
+            weight_decay=0.05,
             augment_ramp_share=0.1,
             batch_frames=6_000,
             max_batch_utterances=16,
