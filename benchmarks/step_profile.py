@@ -26,15 +26,6 @@ PARTS = {  # operations as the profile names them, oneDNN's prefixes taken off
     "dropout's random bytes": ("StatelessRandomUniformFullIntV2",),
 }
 REST = "element by element, and all else"
-AROUND = (
-    "Process",
-    "ParallelFor",
-    "EagerExecute",
-    "EagerKernelExecute",
-    "Run",
-    "TFE_Py_ExecuteCancelable",
-    "train_step",
-)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -52,21 +43,14 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def profile(step: Callable[[], object], steps: int) -> Counter[str]:
     """Milliseconds a step by kind of operation, summed over threads."""
     import tensorflow as tf
-    from tensorflow.tsl.profiler.protobuf.xplane_pb2 import XSpace
+
+    from crnn_asr.training.profile import operation_times
 
     with tempfile.TemporaryDirectory() as folder:
         with tf.profiler.experimental.Profile(folder):
             for _ in range(steps):
                 step()
-        space = XSpace.FromString(next(Path(folder).rglob("*.xplane.pb")).read_bytes())
-    total: Counter[str] = Counter()
-    for plane in space.planes:
-        for line in plane.lines if "CPU" in plane.name else ():
-            for event in line.events:
-                name = plane.event_metadata[event.metadata_id].name
-                kind = name.split(":")[-1].removeprefix("_Mkl").removeprefix("_").removeprefix("Native")
-                total[kind] += event.duration_ps / 1e9 / steps
-    return Counter({kind: ms for kind, ms in total.items() if kind not in AROUND and "__inference" not in kind})
+        return operation_times(next(Path(folder).rglob("*.xplane.pb")), steps)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,6 +1,9 @@
 """Train a small speech recogniser of your own, export it as one INT8 `.tflite`, transcribe without TensorFlow."""
 
+import logging
 from typing import Any
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # who uses the library says where its log goes
 
 __version__ = "0.1.0"
 __all__ = ["Recognizer"]

@@ -1,18 +1,23 @@
 """What all command lines share: an error becomes a sentence and a true exit code."""
 
 import argparse
+import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
+logger = logging.getLogger(__name__)
+
 
 def complain(message: object) -> None:
+    logger.error("%s", message)
     print(f"error: {message}", file=sys.stderr)
 
 
 def note(message: object) -> None:
+    logger.info("%s", message)
     print(f"note: {message}", file=sys.stderr)
 
 

@@ -29,6 +29,7 @@ from crnn_asr.files import write_text
 from crnn_asr.native import load_tensorflow, single_threaded_blas
 from crnn_asr.presets import PRESETS
 from crnn_asr.strict_json import save_config
+from crnn_asr.training.logs import json_log, module_level
 
 DEFAULT_DATA = Path("data/librispeech")
 AUTO = "auto"
@@ -136,6 +137,26 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     recipe.add_argument("--max-duration", type=positive_float, help="longest utterance, in seconds")
     recipe.add_argument("--no-augment", action="store_true", help="train on the recordings as they are")
     recipe.add_argument("--seed", type=non_negative_int, help="of weights, order, augmentation and dropout")
+    watching = parser.add_argument_group("watching")
+    watching.add_argument(
+        "--log-json",
+        type=Path,
+        metavar="FILE",
+        help="append what happens to this file, one JSON object a line: docs/metrics.md (default: off)",
+    )
+    watching.add_argument(
+        "--log-level",
+        nargs="+",
+        type=module_level,
+        metavar="MODULE=LEVEL",
+        help="for --log-json, by module: debug, info, warning or error (default: crnn_asr=info)",
+    )
+    watching.add_argument(
+        "--profile",
+        type=positive_int,
+        metavar="N",
+        help="profile N steps after the first few into the run directory's profile/ (default: off)",
+    )
     return parser.parse_args(argv)
 
 
@@ -213,6 +234,15 @@ def find_manifests(config: RunConfig) -> RunConfig:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
+    if args.log_level and not args.log_json:
+        complain("--log-level is for --log-json; give both, or leave it out")
+        return USAGE
+    with json_log(args.log_json, dict(args.log_level or ())) if args.log_json else nullcontext():
+        return begin(args)
+
+
+def begin(args: argparse.Namespace) -> int:
+    """Check what was asked for, and train."""
     single_threaded_blas()
     if args.memory_share and args.batch_seconds != AUTO:
         complain("--memory-share is for --batch-seconds auto; give both, or leave it out")
@@ -290,7 +320,9 @@ def train(directory: Any, began: Any, config: RunConfig, args: argparse.Namespac
     load_tensorflow()
     from crnn_asr.training.fingerprint import data_checksums, require_same, summary_of, to_text
     from crnn_asr.training.loop import Trainer
+    from crnn_asr.training.profile import Profiler
     from crnn_asr.training.progress import follow
+    from crnn_asr.training.recorder import Recorder
     from crnn_asr.training.replicas import explained, find_strategy
     from crnn_asr.training.setup import prepare, strictly
 
@@ -318,8 +350,11 @@ def train(directory: Any, began: Any, config: RunConfig, args: argparse.Namespac
         f"{len(setup.train.examples)} utterances to train on, {len(setup.dev.examples)} to choose by, "
         f"{trainer.model.count_params():,} parameters, epochs {trainer.progress.epoch} of {config.training.epochs} done"
     )
+    observers = [Recorder(directory, setup, trainer.model.count_params(), trainer.dev.step)] if is_chief else []
+    if is_chief and args.profile:
+        observers.append(Profiler(directory.profile, args.profile))
     with strictly(setup), explained():
-        signal_number = follow(trainer)
+        signal_number = follow(trainer, observers)
     unusable = [*setup.train.problems.values(), *setup.dev.problems.values()]
     for problem in unusable:
         complain(problem)

@@ -49,9 +49,11 @@ def test_a_run_directory_describes_itself(home: Path):
     assert rows[-1]["train_loss"] < rows[0]["train_loss"]
     environment = json.loads((run / "environment.json").read_text())
     assert environment["packages"]["tensorflow"] and environment["devices"]
-    assert (run / "curves.png").read_bytes()[:4] == b"\x89PNG"
+    for name in ("curves.png", "summary.png"):
+        assert (run / name).read_bytes()[:4] == b"\x89PNG"
+    assert "Training is over" in (run / "README.md").read_text()
     assert (run / "skipped.jsonl").read_text() == ""
-    assert len((run / "predictions.txt").read_text().splitlines()) == 3 * 6
+    assert len((run / "predictions.csv").read_text().splitlines()) == 1 + 6
 
 
 def test_every_form_of_the_model_scores_alike(home: Path):

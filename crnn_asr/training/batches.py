@@ -3,6 +3,7 @@
 Every draw is a function of (seed, epoch, utterance), so an epoch can begin at any batch and gives the same arrays.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -31,6 +32,9 @@ BATCH_SPEC = (
     tf.TensorSpec((None, None), tf.int32),
     tf.TensorSpec((None,), tf.int32),
 )
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +156,8 @@ class BatchSource:
                 kept.append(example)
             except (OSError, ValueError) as error:
                 name = example.utterance.id or str(example.utterance.audio_path)
+                if name not in self.problems:
+                    logger.warning("unusable utterance %s: %s", name, describe(error), extra={"fields": {"id": name}})
                 self.problems[name] = Problem(name, describe(error))
                 if self.strict:
                     raise DataError(str(self.problems[name])) from error

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from crnn_asr.training.history import Text
+
 
 @dataclass(frozen=True)
 class StepDone:
@@ -19,10 +21,11 @@ class StepDone:
 
 @dataclass(frozen=True)
 class EpochDone:
-    """One line of `metrics.jsonl`."""
+    """One line of `metrics.jsonl`, and the dev set as it was heard, by id; nothing where another worker is chief."""
 
     metrics: dict[str, Any]
     is_best: bool
+    texts: list[Text]
 
 
 @dataclass(frozen=True)

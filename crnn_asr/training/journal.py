@@ -1,14 +1,11 @@
 """What a run writes about itself while it goes, beside its checkpoints; of several workers, the chief's does."""
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from crnn_asr.files import naming, write_text
 from crnn_asr.training.batches import BatchSource
-from crnn_asr.training.curves import draw_curves
 from crnn_asr.training.events import Incident
 from crnn_asr.training.plan import Plan
 from crnn_asr.training.run import RunDirectory
@@ -18,8 +15,8 @@ from crnn_asr.training.state import Progress
 class Journal:
     """Files of a run directory that grow with the run. They are cut back where the run goes back."""
 
-    def __init__(self, run: RunDirectory, draw: Callable[[list[dict[str, Any]], Path], None] = draw_curves) -> None:
-        self.run, self.draw = run, draw
+    def __init__(self, run: RunDirectory) -> None:
+        self.run = run
 
     def cut(self, progress: Progress) -> None:
         """Take out what was written after this point, which will be done again."""
@@ -37,12 +34,7 @@ class Journal:
         """Add a line of metrics; all lines."""
         rows = [*self.run.read_metrics(), metrics]
         self.run.write_metrics(rows)
-        self.draw(rows, self.run.curves)
         return rows
-
-    def write_predictions(self, texts: list[tuple[str, str, str]]) -> None:
-        lines = (f"{name}\n  said  {reference}\n  heard {hypothesis}\n" for name, reference, hypothesis in texts)
-        write_text(self.run.predictions, "".join(lines))
 
     def write_summary(self, preset: str, progress: Progress, train: BatchSource, dev: BatchSource, size: int) -> None:
         """Write what the run has come to. `size` is the number of parameters."""

@@ -25,6 +25,7 @@ from crnn_asr.training.checkpoint import (
 from crnn_asr.training.dev import DevSet
 from crnn_asr.training.events import EpochDone, Event, Incident, StepDone, Stopped
 from crnn_asr.training.guards import GOOD_EVERY_STEPS, MAX_RETURNS, judge, steady_growth
+from crnn_asr.training.history import write_predictions
 from crnn_asr.training.journal import Journal, epoch_metrics
 from crnn_asr.training.keras_file import save_keras
 from crnn_asr.training.learner import Learner, Outcome
@@ -266,12 +267,12 @@ class Trainer:
             rows = self.journal.add_epoch(metrics)
             if is_best:
                 save_checkpoint(self.run.best, self.dev.model.weights, p)
-                self.journal.write_predictions(texts)
+                write_predictions(texts, self.run.predictions)
             size = int(self.model.count_params())
             self.journal.write_summary(self.config.preset, p, self.train_source, self.dev.source, size)
             yield from self._watch_memory(rows)
         self.save()
-        yield EpochDone(metrics, is_best)
+        yield EpochDone(metrics, is_best, texts)
 
     def _watch_memory(self, rows: list[dict[str, Any]]) -> Iterator[Incident]:
         growth = steady_growth([row["resident_mib"] for row in rows])

@@ -1,23 +1,32 @@
 """A run as a person watches it: a bar where there is a terminal, else a line a minute; signals end it in good order."""
 
+import logging
 import signal
 import sys
 import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tqdm import tqdm
 
 from crnn_asr.console import note
-from crnn_asr.training.events import EpochDone, Incident, StepDone
+from crnn_asr.training.events import EpochDone, Event, Incident, StepDone, Stopped
 from crnn_asr.training.loop import Trainer
 
 LOG_EVERY_S = 60  # where there is no terminal to draw a bar on
 TOLD_ONCE = ("not_finite", "explosion", "loss_jump")  # of these the first is told, and the file has all
 NAMES_SHOWN = 3
 
+logger = logging.getLogger(__name__)
 
-def follow(trainer: Trainer) -> int:
-    """Show the run until it ends; give the number of the signal that stopped it, or 0."""
+Observer = Callable[[Iterator[Event]], Iterator[Event]]  # passes the events on, and does something of its own with them
+
+
+def follow(trainer: Trainer, observers: Sequence[Observer] = ()) -> int:
+    """Show the run to a person and to its observers until it ends; give the number of the signal that stopped it, or 0.
+
+    What happens is logged too: incidents as WARNING, epochs as INFO, steps as DEBUG.
+    """
     received: list[int] = []
     told: set[str] = set()
 
@@ -30,8 +39,11 @@ def follow(trainer: Trainer) -> int:
         signal.signal(number, stop)
     interactive = sys.stderr.isatty()
     last_line = time.monotonic()
+    events = trainer.events(lambda: bool(received))
+    for observer in (*observers, logged):
+        events = observer(events)
     with tqdm(unit="step", leave=False, disable=not interactive) as bar:
-        for event in trainer.events(lambda: bool(received)):
+        for event in events:
             if isinstance(event, StepDone):
                 bar.total, bar.n = event.batches, event.batch
                 bar.set_description(f"epoch {event.epoch}", refresh=False)
@@ -50,6 +62,20 @@ def follow(trainer: Trainer) -> int:
                     told.add(event.kind)
                     note(f"further ones of this kind are counted, and named in {trainer.run.incidents}")
     return received[0] if received else 0
+
+
+def logged(events: Iterator[Event]) -> Iterator[Event]:
+    """Pass events on, and log them with all that they hold."""
+    for event in events:
+        if isinstance(event, StepDone):
+            logger.debug("step", extra={"fields": vars(event)})
+        elif isinstance(event, EpochDone):
+            logger.info("epoch", extra={"fields": {**event.metrics, "is_best": event.is_best}})
+        elif isinstance(event, Incident):
+            logger.warning("%s", event.sentence, extra={"fields": vars(event)})
+        elif isinstance(event, Stopped):
+            logger.info("stopped")
+        yield event
 
 
 def step_line(event: StepDone) -> str:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,19 @@ from crnn_asr.corpus.manifest import Problem
 from crnn_asr.errors import ModelError
 from crnn_asr.files import naming, remove_partial, write_text
 from crnn_asr.strict_json import load_config
+from crnn_asr.training.model_card import is_own
 
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "librosa", "soundfile", "soxr")
+OTHER_FILES = (  # that training, quantizing or profiling makes, under names of their own
+    "model.*.tflite",
+    "model.onnx",
+    "model.*.onnx",
+    "skipped.worker*.jsonl",
+    "checkpoints/last.*",
+    "tensorboard/events.out.tfevents.*",
+    "profile/operations.csv",
+    "profile/plugins/profile/*/*.xplane.pb",
+)
 
 
 class RunDirectory:
@@ -38,8 +50,13 @@ class RunDirectory:
         self.metrics = root / "metrics.jsonl"
         self.incidents = root / "incidents.jsonl"
         self.skipped = root / (f"skipped.worker{worker}.jsonl" if worker else "skipped.jsonl")
-        self.predictions = root / "predictions.txt"
+        self.predictions = root / "predictions.csv"
+        self.history = root / "history.csv"
         self.curves = root / "curves.png"
+        self.summary_picture = root / "summary.png"
+        self.model_card = root / "README.md"
+        self.tensorboard = root / "tensorboard"
+        self.profile = root / "profile"
         self.summary = root / "summary.json"
         self.keras_model = root / "model.keras"
         self.report_json = root / "report.json"
@@ -55,9 +72,9 @@ class RunDirectory:
     def clear(self) -> None:
         """Remove what an earlier run wrote here, and nothing else."""
         for path in vars(self).values():
-            if path != self.root:
+            if path != self.root and not path.is_dir() and (path != self.model_card or is_own(path)):
                 path.unlink(missing_ok=True)
-        for pattern in ("model.*.tflite", "model.onnx", "model.*.onnx", "skipped.worker*.jsonl", "checkpoints/last.*"):
+        for pattern in OTHER_FILES:
             for path in self.root.glob(pattern):
                 path.unlink()
 
@@ -85,7 +102,7 @@ class RunDirectory:
             with naming(path):
                 file.truncate(0)
                 file.write(f"{os.getpid()}\n".encode())
-            for folder in (self.root, self.last.parent):
+            for folder in (self.root, self.last.parent, self.tensorboard, self.profile):
                 remove_partial(folder)
             yield
 
@@ -132,7 +149,18 @@ class RunDirectory:
         write_text(self.skipped, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
     def write_environment(self) -> None:
-        write_text(self.environment, json.dumps(environment(), indent=2) + "\n")
+        """Write what this session of the run is trained on, and when and how each session began."""
+        session = {"started": datetime.now(UTC).isoformat(timespec="seconds"), "command": sys.argv}
+        sessions = [*self.read_environment().get("sessions", []), session]
+        write_text(self.environment, json.dumps({**environment(), "sessions": sessions}, indent=2) + "\n")
+
+    def read_environment(self) -> dict[str, Any]:
+        """What `write_environment` wrote; nothing where that is not there, or damaged: no run depends on it."""
+        try:
+            values: dict[str, Any] = json.loads(self.environment.read_text(encoding="utf-8"))
+            return values
+        except (OSError, ValueError):
+            return {}
 
 
 def environment() -> dict[str, Any]:
@@ -148,9 +176,9 @@ def environment() -> dict[str, Any]:
         "python": sys.version.split()[0],
         "platform": platform.platform(),
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "processors": os.cpu_count(),
         "devices": [device.name for device in tf.config.list_physical_devices()],
         "git_commit": commit,
-        "command": sys.argv,
     }
 
 

@@ -1,5 +1,6 @@
 """From manifests and a configuration to what the loop needs: alphabet, examples, sources of batches."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,6 +21,8 @@ from crnn_asr.training.records import Record, read_utterances
 from crnn_asr.training.transfer import Inheritance, checked
 
 HELD_OUT = 20  # where no dev manifest is given, one speaker (or utterance) of so many becomes dev
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,9 @@ def prepare(config: RunConfig, alphabet: str, memory_share: float = 0.0, strict:
     _require_some("dev", dev_examples, dev_skipped + failed)
     if strict:
         _require_none([*failed, *skipped, *dev_skipped])
+    counts = {"train": len(examples), "dev": len(dev_examples), "failed": len(failed)}
+    counts["skipped"] = len(skipped) + len(dev_skipped)
+    logger.info("utterances", extra={"fields": counts})
     augmenter = Augmenter(
         config.augment,
         config.features.sample_rate_hz,

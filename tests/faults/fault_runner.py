@@ -45,7 +45,6 @@ def make_trainer(root: Path, corpus: Path, **changes: object) -> Trainer:
     save_config(setup.config, run.config)
     trainer = Trainer(run, setup.config, setup.train, setup.dev)
     # These take most of the time of so small a run, and it reads nothing back from them.
-    trainer.journal.draw = lambda *_: None
     trainer.write_keras = lambda: None  # type: ignore[method-assign]
     return trainer
 

@@ -123,7 +123,7 @@ def test_it_learns_and_a_run_directory_describes_itself(tone_corpus, tmp_path):
     assert best["dev_wer"] < 50
     summary = json.loads((root / "summary.json").read_text())
     assert summary["best_epoch"] == best["epoch"] and summary["dev_wer"] == best["dev_wer"]
-    for name in ("config.json", "metrics.jsonl", "curves.png", "predictions.txt", "model.keras"):
+    for name in ("config.json", "metrics.jsonl", "predictions.csv", "model.keras"):
         assert (root / name).stat().st_size > 0
     steps = [event for event in events if isinstance(event, StepDone)]
     assert all(0 <= event.wait_share <= 1 and event.seconds_left >= 0 for event in steps)

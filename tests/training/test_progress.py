@@ -41,7 +41,7 @@ def test_incidents_are_told_once_but_those_that_change_the_run_always(capsys):
 
     def events(_):
         yield from [STEP, bad, bad, back, bad, back]
-        yield EpochDone(METRICS | {"skipped_steps": 3, "returns": 2}, True)
+        yield EpochDone(METRICS | {"skipped_steps": 3, "returns": 2}, True, [])
 
     assert follow(trainer(events)) == 0
     captured = capsys.readouterr()
@@ -52,6 +52,18 @@ def test_incidents_are_told_once_but_those_that_change_the_run_always(capsys):
     ]
     assert captured.out.endswith("wait 0%  3 skipped  2 returns  best\n")
     assert incident_line(Incident("not_finite", 1, 7, "x", utterances=("a",))).endswith("x (a)")
+
+
+def test_every_incident_is_logged_with_what_it_holds(caplog):
+    incidents = [Incident("not_finite", 1, step, "it was not", None, None, ("a",)) for step in (3, 4)]
+    with caplog.at_level("INFO", "crnn_asr.training.progress"):
+        follow(trainer(lambda _: iter([STEP, *incidents, Stopped()])))
+    *told, stopped = [record for record in caplog.records if record.name == "crnn_asr.training.progress"]
+    assert [(r.levelname, r.getMessage(), r.fields["step"], r.fields["utterances"]) for r in told] == [
+        ("WARNING", "it was not", 3, ("a",)),
+        ("WARNING", "it was not", 4, ("a",)),
+    ]
+    assert (stopped.levelname, stopped.getMessage()) == ("INFO", "stopped")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

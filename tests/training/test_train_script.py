@@ -1,5 +1,6 @@
 """scripts/train.py as a person meets it: interrupted, killed, called wrongly."""
 
+import json
 import os
 import signal
 import subprocess
@@ -163,6 +164,27 @@ def test_wrong_wishes_for_another_model(tone_corpus, tmp_path, uninterrupted, sc
         main([*data, "--init", "model.int8.tflite"])
     with pytest.raises(FileNotFoundError, match="no run directory at nowhere"):
         main([*data, "--init", "nowhere"])
+
+
+def test_a_log_and_a_profile(tone_corpus, tmp_path, script, capsys):
+    main, out, log = script("train").main, tmp_path / "run", tmp_path / "logs" / "train.jsonl"
+    options = command(tone_corpus, out, "--epochs", "2", "--profile", "3", "--log-json", str(log))[2:]
+    assert main([*options, "--log-level", "crnn_asr.training=debug", "crnn_asr.training.setup=warning"]) == 0
+    assert f"note: profile of 3 steps: {out / 'profile'}" in capsys.readouterr().err
+    assert list((out / "profile").rglob("*.xplane.pb")) and "MatMul," in (out / "profile/operations.csv").read_text()
+    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    rows = RunDirectory(out).read_metrics()
+    epochs = [line for line in lines if line["message"] == "epoch"]
+    assert [{key: line[key] for key in rows[0]} for line in epochs] == rows
+    assert sum(line["message"] == "step" for line in lines) == rows[-1]["step"]
+    assert "crnn_asr.training.setup" not in {line["module"] for line in lines}
+    said = [line["message"] for line in lines if line["module"] == "crnn_asr.console"]
+    assert sum("profile of 3 steps" in message for message in said) == 1
+    assert main([*options[:2], "--resume", "--log-level", "crnn_asr=debug"]) == 2
+    assert "--log-json" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*options, "--log-level", "debug"])
+    assert "expected MODULE=LEVEL" in capsys.readouterr().err
 
 
 def test_records_instead_of_audio_stopped_and_resumed(tone_corpus, tmp_path, script, capsys):
