@@ -1,9 +1,13 @@
 """Fixtures that every room's tests share."""
 
 import importlib.util
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+
+# Features differ in their last bit by the number of BLAS threads: here and in all processes one, as scripts have it.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import numpy as np
 import pytest

@@ -35,11 +35,7 @@ class LiteRT:
         self._input, self._output = inputs["index"], outputs["index"]
         self.widths = (int(inputs["shape"][-1]), int(outputs["shape"][-1]))
         self.types = tuple(np.dtype(tensor["dtype"]).name for tensor in (inputs, outputs))
-        self._num_frames = 0  # that the tensors are made for
-        # The first run makes XNNPACK's common buffer larger for loops, and the next of the same length may still read
-        # the old one (docs/log.md). So it is done here, and tensors are made for another length.
-        self.logits(np.zeros((1, self.widths[0]), inputs["dtype"]))
-        self._make_tensors(2)
+        self._num_frames = self._most_frames = 0  # that the tensors are made for; that were run
 
     def _make_tensors(self, num_frames: int) -> None:
         self._num_frames = num_frames
@@ -54,6 +50,11 @@ class LiteRT:
         self._interpreter.set_tensor(self._input, features[None])
         self._interpreter.invoke()
         logits: NDArray[Any] = self._interpreter.get_tensor(self._output)[0]
+        if len(features) > self._most_frames:
+            # A run that is longer than all before makes XNNPACK's common buffer larger for loops, and the next of the
+            # same length may still read the old one (docs/log.md). Tensors made for another length forget it.
+            self._most_frames = len(features)
+            self._make_tensors(len(features) + 1)
         return logits
 
 

@@ -68,6 +68,28 @@ def test_a_random_architecture_in_every_scheme(seed: int, open_model: OpenModel)
             np.testing.assert_allclose(models["float32"].logits(features), trained(features), atol=1e-4)
 
 
+def test_a_longer_length_is_right_again():
+    """LiteRT 2.3.0 alone is wrong here in all long runs but the first, in about every fourth interpreter."""
+    rng = np.random.default_rng(0)
+    config = ModelConfig(
+        num_mels=10,
+        conv_filters=(2, 2),
+        conv_strides=((1, 3), (2, 3)),
+        projection_units=43,
+        lstm_layers=3,
+        lstm_units=40,
+        num_symbols=149,
+    )
+    weights = calm(random_weights(config, rng))
+    (network,) = convert(weights, config, {}, ("float32",)).values()
+    inputs = spectrograms(rng, config, 33, 250)
+    expected = [reference_logits(features, weights, config) for features in inputs]
+    for _ in range(20):
+        model = open_network(network, 1)
+        for i in (0, 1, 1, 1):
+            check("float32", model.logits(inputs[i]), expected[i])
+
+
 def test_the_first_length_is_right_again(rng):
     """LiteRT 2.3.0 alone is wrong here in the second run, in about every second interpreter."""
     config = ModelConfig(

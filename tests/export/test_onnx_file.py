@@ -93,13 +93,13 @@ def test_int8_is_what_the_quantizer_of_onnx_runtime_makes(an4_onnx, rng, tmp_pat
     np.testing.assert_allclose(run(open_session(an4_onnx["onnx-int8"]), features), expected, atol=1e-4)
 
 
-def test_int8_is_at_most_0_28_of_float_and_all_but_convolutions_are(an4_onnx):
-    assert len(an4_onnx["onnx-int8"]) <= 0.28 * len(an4_onnx["onnx"])
+def test_int8_is_small_and_all_but_convolutions_are(an4_onnx):
+    assert len(an4_onnx["onnx-int8"]) <= 0.3 * len(an4_onnx["onnx"])
     found = operations(an4_onnx["onnx-int8"])
     products = {key: count for key, count in found.items() if any(word in key[1] for word in ("Mul", "LSTM", "Conv"))}
     own = "com.microsoft"
     scaling = {("", "Mul"): 2}  # of the layer norms
-    assert products == {(own, "DynamicQuantizeLSTM"): 2, (own, "DynamicQuantizeMatMul"): 2, ("", "Conv"): 2} | scaling
+    assert products == {(own, "DynamicQuantizeLSTM"): 2, (own, "DynamicQuantizeMatMul"): 2, ("", "Conv"): 4} | scaling
 
 
 def test_float_is_plain_onnx_of_an_old_version(an4_onnx):
