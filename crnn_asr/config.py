@@ -41,6 +41,7 @@ class FeatureConfig:
     low_hz: float = 20.0
     high_hz: float = 8_000.0
     log_floor: float = 1e-6  # added to the mel power before the logarithm, for samples in [-1, 1]
+    shrinkage_frames: float = 0.0  # with which the mean of all bins counts in each bin's: see `normalize_features`
 
     def __post_init__(self) -> None:
         _require_finite(self)
@@ -55,6 +56,7 @@ class FeatureConfig:
         )
         require(self.num_mels >= 1, f"num_mels must be at least 1, got {self.num_mels}")
         require(self.log_floor > 0, f"log_floor must be positive, got {self.log_floor}")
+        require(self.shrinkage_frames >= 0, f"shrinkage_frames must not be negative, got {self.shrinkage_frames}")
 
     @property
     def window_samples(self) -> int:
@@ -63,6 +65,12 @@ class FeatureConfig:
     @property
     def hop_samples(self) -> int:
         return round(self.sample_rate_hz * self.hop_ms / 1000)
+
+    def at_rate(self, sample_rate_hz: int) -> "FeatureConfig":
+        """The same at another rate: windows of the same milliseconds, mel bands up to half the rate."""
+        window_samples = round(sample_rate_hz * self.window_ms / 1000)
+        fft_size = max(self.fft_size, 2 ** (window_samples - 1).bit_length())
+        return dataclasses.replace(self, sample_rate_hz=sample_rate_hz, high_hz=sample_rate_hz / 2, fft_size=fft_size)
 
     def num_frames(self, num_samples: Any) -> Any:
         """Frames of a recording, whole windows only, so 0 for less than one; an int or an array, the same kind back."""

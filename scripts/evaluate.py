@@ -12,14 +12,12 @@ from pathlib import Path
 from crnn_asr.audio.augment import audio_files
 from crnn_asr.console import FAILED, OK, complain, non_negative_int, note, progress_bar, run
 from crnn_asr.corpus.manifest import read_manifest
+from crnn_asr.export.systems import open_system
 from crnn_asr.files import write_text
 from crnn_asr.inference.error_report import ErrorReport, result_dict, write_report
-from crnn_asr.inference.evaluation import Evaluation, System
+from crnn_asr.inference.evaluation import Evaluation
 from crnn_asr.inference.robustness import Robustness, Surroundings, evaluate_robustness
-from crnn_asr.language.decoding import Decoding, open_decoder
 from crnn_asr.language.options import add_decoding_options, decoding_from
-from crnn_asr.native import load_tensorflow
-from crnn_asr.text.alphabet import Alphabet
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -72,24 +70,6 @@ def decibels(text: str) -> tuple[float, ...]:
     if not values or not all(-100 <= value <= 100 for value in values):
         raise argparse.ArgumentTypeError(f"expected numbers from -100 to 100 between commas, got {text!r}")
     return tuple(dict.fromkeys(values))
-
-
-def open_system(path: Path, decoding: Decoding) -> tuple[System, list[str]]:
-    """Any file or folder that we write, and remarks on its decoding; TensorFlow only if needed."""
-    if path.is_file() and path.suffix != ".keras":
-        from crnn_asr.inference.recognizer import Recognizer
-
-        recognizer = Recognizer(path, decoding=decoding)
-        metadata = recognizer.metadata
-        named = (metadata.features, metadata.text, recognizer.alphabet, recognizer.decode)
-        return System(recognizer.logits, *named), recognizer.notes
-    load_tensorflow()
-    from crnn_asr.training.transcriber import open_model
-
-    config, model = open_model(path)
-    alphabet = Alphabet(config.alphabet)
-    decode, notes = open_decoder(decoding, alphabet, config.text)
-    return System(model, config.features, config.text, alphabet, decode), notes
 
 
 def show(result: Evaluation, worst: int) -> None:

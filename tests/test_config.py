@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from crnn_asr.audio.features import mel_triangles
 from crnn_asr.config import (
     AugmentConfig,
     FeatureConfig,
@@ -32,6 +33,7 @@ INVALID: list[tuple[type, dict[str, Any], str]] = [
     (FeatureConfig, {"sample_rate_hz": 8_000}, "mel bands"),
     (FeatureConfig, {"num_mels": 0}, "num_mels"),
     (FeatureConfig, {"log_floor": 0.0}, "log_floor"),
+    (FeatureConfig, {"shrinkage_frames": -1.0}, "shrinkage_frames"),
     (ModelConfig, {"conv_filters": (32,)}, "one stride per convolution"),
     (ModelConfig, {"conv_filters": (), "conv_strides": ()}, "one stride per convolution"),
     (ModelConfig, {"conv_filters": (32, 0)}, "size"),
@@ -127,3 +129,12 @@ def test_a_run_without_augmentation_keeps_everything_else() -> None:
     assert {value for name, value in to_dict(plain.augment).items() if name.endswith("_probability")} == {0.0}
     assert (plain.spec_augment.num_frequency_masks, plain.spec_augment.num_time_masks) == (0, 0)
     assert dataclasses.replace(plain, augment=run.augment, spec_augment=run.spec_augment) == run
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "window", "fft_size"), [(8_000, 200, 512), (16_000, 400, 512), (44_100, 1102, 2048)]
+)
+def test_features_at_another_rate(rate_hz: int, window: int, fft_size: int) -> None:
+    config = FeatureConfig().at_rate(rate_hz)
+    assert (config.window_samples, config.fft_size, config.high_hz) == (window, fft_size, rate_hz / 2)
+    assert mel_triangles(config).max(axis=0).min() > 0, "a mel bin without an FFT bin hears nothing"

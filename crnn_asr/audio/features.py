@@ -20,7 +20,8 @@ def compute_features(samples: NDArray[np.floating[Any]], config: FeatureConfig) 
         samples: shape (N,), floating point, full scale at ±1, at `config.sample_rate_hz`.
 
     Returns:
-        Features of shape (T, F) with T = `config.num_frames(N)`, each mel bin with mean 0 and variance 1.
+        Features of shape (T, F) with T = `config.num_frames(N)`, each mel bin with mean 0 and variance 1,
+        or with `config.shrinkage_frames` nearly so.
 
     Raises:
         AudioError: not one channel of floating point, shorter than one window, or not finite.
@@ -39,7 +40,7 @@ def compute_features(samples: NDArray[np.floating[Any]], config: FeatureConfig) 
             f"expected at least {config.window_samples} samples ({config.window_ms:g} ms), got {len(samples)}; "
             "the recording is too short"
         )
-    features = normalize_features(log_mel(samples.astype(np.float32, copy=False), config))
+    features = normalize_features(log_mel(samples.astype(np.float32, copy=False), config), config.shrinkage_frames)
     if not np.isfinite(features).all():
         raise AudioError("expected finite samples in [-1, 1], got NaN, infinite or enormous ones")
     return features
@@ -70,13 +71,20 @@ def log_mel(samples: NDArray[np.float32], config: FeatureConfig) -> NDArray[np.f
     return np.log(log_power, out=log_power)
 
 
-def normalize_features(features: NDArray[np.float32]) -> NDArray[np.float32]:
+def normalize_features(features: NDArray[np.float32], shrinkage_frames: float = 0.0) -> NDArray[np.float32]:
     """Subtract each mel bin's mean over the utterance's frames and divide by its deviation, shape (T, F) → (T, F).
 
     A bin that does not change, as in digital silence or a single frame, becomes 0.
+
+    A word of a third of a second has hardly more than one vowel, and its mean is that vowel. With `shrinkage_frames` of
+    k, each bin's mean and variance are shrunk towards those of all bins, (T·own + k·all) / (T + k), so that short
+    utterances keep the shape of their spectrum, and long ones still lose that of the microphone.
     """
-    centered: NDArray[np.float32] = features - features.mean(axis=0, dtype=np.float64).astype(np.float32)
+    own = features.mean(axis=0, dtype=np.float64)
+    share = len(features) / (len(features) + shrinkage_frames)
+    centered: NDArray[np.float32] = features - (share * own + (1 - share) * own.mean()).astype(np.float32)
     variance = np.square(centered).mean(axis=0, dtype=np.float64)
+    variance = share * variance + (1 - share) * variance.mean()
     centered /= np.sqrt(variance + _VARIANCE_FLOOR).astype(np.float32)
     return centered
 

@@ -27,6 +27,7 @@ from crnn_asr.strict_json import from_dict, to_dict
 
 FORMAT, FORMAT_VERSION, MEMBER = "crnn_asr", 2, "crnn_asr.json"
 USUAL: dict[str, Any] = {"tunings": [], "log_probs": False}  # what need not stand in a description
+USUAL_FEATURES: dict[str, Any] = {"shrinkage_frames": 0.0}  # nor in its part about features
 DIGEST_BYTES = 64  # in hexadecimal
 _MAX_DESCRIPTION_BYTES = 4_000_000
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # one date for all, so that equal models are equal files
@@ -103,9 +104,10 @@ def write(path: Path, network: bytes, metadata: Metadata) -> None:
         **to_dict(metadata),
         "network_bytes": len(network),
     }
-    for name, usual in USUAL.items():
-        if description[name] == usual:
-            del description[name]  # so that a usual model is the same file as before there were others
+    for part, usual in ((description, USUAL), (description["features"], USUAL_FEATURES)):
+        for name in usual:
+            if part[name] == usual[name]:
+                del part[name]  # so that a usual model is the same file as before there were others
     text = json.dumps(description, ensure_ascii=False, indent=1)
     data = (_in_metadata if is_onnx(network) else _zipped)(network, text)[:-DIGEST_BYTES]
     with replacing(path) as partial:
@@ -153,6 +155,8 @@ def _parse(data: bytes) -> tuple[bytes, Metadata]:
     num_bytes = values.pop("network_bytes", None)
     if not isinstance(num_bytes, int) or not 0 < num_bytes < len(data):
         raise ModelError(f"description: network_bytes: expected a number of bytes in front of it, got {num_bytes!r}")
+    if isinstance(features := values.get("features"), dict):
+        values["features"] = USUAL_FEATURES | features
     return data[:num_bytes], from_dict(Metadata, USUAL | values, "description")
 
 

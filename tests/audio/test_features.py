@@ -97,6 +97,19 @@ def test_normalized_mean_and_variance(rng: np.random.Generator) -> None:
     np.testing.assert_allclose(hand, [[-1, 0], [1, 0]], atol=1e-4)
 
 
+def test_short_recordings_keep_the_shape_of_their_spectrum(rng: np.random.Generator) -> None:
+    """With as many frames as those of the prior, each bin's mean and variance are halfway to those of all."""
+    features = rng.normal([-2, 0, 5], [1, 2, 3], (50, 3)).astype(np.float32)
+    own, whole = features.mean(axis=0, dtype=float), features.mean(dtype=float)
+    centered = features - (own + whole) / 2
+    variance = (centered**2).mean(axis=0)
+    expected = centered / np.sqrt((variance + variance.mean()) / 2)
+    np.testing.assert_allclose(normalize_features(features, 50), expected, atol=1e-4)
+    np.testing.assert_allclose(normalize_features(features, 1e-9), normalize_features(features), atol=1e-5)
+    long = normalize_features(np.tile(features, (1000, 1)), 50)
+    np.testing.assert_allclose(long.mean(axis=0), 0, atol=0.01)
+
+
 def test_normalization_of_long_recordings_is_exact() -> None:
     """Sums of 400 000 values near -13.8 in float32 would drift."""
     features = np.full((400_000, 1), np.log(np.float32(1e-6)))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from crnn_asr.errors import ModelError
+from crnn_asr.inference.recognizer import Recognizer
 from crnn_asr.training.run import RunDirectory
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,6 +78,18 @@ def test_wrong_calls_are_sentences(tone_corpus, tmp_path, uninterrupted, script,
     with pytest.raises(SystemExit) as usage:
         main([*data, "--epochs", "0"])
     assert usage.value.code == 2 and "at least 1" in capsys.readouterr().err
+
+
+def test_another_rate_goes_all_the_way(tone_corpus, tmp_path, script, capsys):
+    out, data = tmp_path / "run", ["--train", str(tone_corpus / "train.jsonl"), "--preset", "tiny", "--epochs", "1"]
+    assert script("train").main([*data, "--sample-rate", "8000", "--out", str(out)]) == 0
+    features = RunDirectory(out).load_config().features
+    assert (features.sample_rate_hz, features.high_hz) == (8_000, 4_000)
+    assert script("quantize").main([str(out), "--scheme", "float32"]) == 0
+    assert Recognizer(out / "model.float32.tflite").metadata.features == features
+    capsys.readouterr()
+    with pytest.raises(ModelError, match="hop_ms must be at least one sample"):
+        script("train").main([*data, "--sample-rate", "30", "--out", str(tmp_path / "other")])
 
 
 def test_a_found_budget_becomes_the_runs_own(tone_corpus, tmp_path, script, capsys, monkeypatch):
