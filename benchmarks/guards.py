@@ -146,9 +146,11 @@ class Stopwatch:
 
 
 def watch_run(config: RunConfig, length_s: float) -> None:
-    """Train for a while as train.py does, and print the share of it that goes into checkpoints and verdicts."""
+    """Train for a while as train.py does; print the share of it that goes into checkpoints, verdicts and monitoring."""
     from crnn_asr.training import loop
+    from crnn_asr.training.events import EpochDone
     from crnn_asr.training.fingerprint import data_checksums
+    from crnn_asr.training.recorder import Recorder
     from crnn_asr.training.run import RunDirectory
     from crnn_asr.training.setup import prepare
 
@@ -161,16 +163,23 @@ def watch_run(config: RunConfig, length_s: float) -> None:
     loop.save_checkpoint = saves = Stopwatch(loop.save_checkpoint)  # type: ignore[assignment]
     loop.judge = verdicts = Stopwatch(loop.judge)  # type: ignore[assignment]
     with tempfile.TemporaryDirectory() as folder:
-        trainer = loop.Trainer(RunDirectory(Path(folder)), setup.config, setup.train, setup.dev)
+        directory = RunDirectory(Path(folder))
+        directory.write_environment()
+        trainer = loop.Trainer(directory, setup.config, setup.train, setup.dev)
+        recorder = Recorder(directory, setup, trainer.model.count_params(), trainer.dev.step)
+        recorder._epoch = watching = Stopwatch(recorder._epoch)  # type: ignore[method-assign]
         processor, clock = time.process_time(), time.perf_counter()
-        for _ in trainer.events():
-            if time.perf_counter() - clock > length_s:
+        for event in recorder(trainer.events()):
+            if isinstance(event, EpochDone) and time.perf_counter() - clock > length_s:
                 break
         processor, clock = time.process_time() - processor, time.perf_counter() - clock
     print(f"  in {clock:.0f} s of training, {trainer.progress.epoch} epochs and {trainer.progress.step} steps:")
-    for name, watch in (("checkpoints", saves), ("verdicts", verdicts)):
+    together = [0.0, 0.0]
+    for name, watch in (("checkpoints", saves), ("verdicts", verdicts), ("epochs described", watching)):
         shares = 100 * watch.processor_s / processor, 100 * watch.clock_s / clock
+        together = [total + part for total, part in zip(together, shares)]
         print(f"    {watch.calls} {name}: {shares[0]:.2f} % of the processor's time, {shares[1]:.2f} % of the clock's")
+    print(f"    together: {together[0]:.2f} % of the processor's time, {together[1]:.2f} % of the clock's")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Recipes by name: sizes of network and training."""
 
-from crnn_asr.config import AugmentConfig, ModelConfig, RunConfig, SpecAugmentConfig, TrainingConfig
+from crnn_asr.config import AugmentConfig, FeatureConfig, ModelConfig, RunConfig, SpecAugmentConfig, TrainingConfig
 
 _FOUR_STRIDES = ((2, 2), (1, 1), (2, 2), (1, 1))
 
@@ -45,6 +45,34 @@ PRESETS: dict[str, RunConfig] = {
             augment_ramp_share=0.1,
             batch_frames=6_000,
             max_batch_utterances=16,
+            inner_loss_weight=0.3,
+            average_steps=300,
+        ),
+    ),
+    "words": RunConfig(
+        preset="words",
+        # Recordings of a word or two: a spectrum's shape is kept, and few speakers become many by speed and stretch.
+        features=FeatureConfig(shrinkage_frames=100.0),
+        model=ModelConfig(conv_filters=(32, 64, 64, 64), conv_strides=((2, 2), (2, 2), (1, 2), (1, 1)), dropout=0.4),
+        augment=AugmentConfig(
+            noise_probability=0.12,
+            noise_snr_db=(0.0, 30.0),
+            noise_file_probability=0.25,
+            noise_file_snr_db=(5.0, 30.0),
+            reverb_probability=0.3,
+            reverb_decay_s=(0.15, 0.8),
+            reverb_direct_db=(-15.0, 5.0),
+            speed_probability=0.8,
+            speed_rate=(0.8, 1.25),
+            stretch_probability=0.5,
+            stretch_rate=(0.8, 1.25),
+        ),
+        spec_augment=SpecAugmentConfig(max_frequency_bins=27, num_time_masks=3),
+        training=TrainingConfig(
+            epochs=14,
+            weight_decay=0.05,
+            augment_ramp_share=0.2,
+            batch_frames=6_000,
             inner_loss_weight=0.3,
             average_steps=300,
         ),

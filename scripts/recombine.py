@@ -20,7 +20,7 @@ from crnn_asr.console import (
     progress_bar,
     run,
 )
-from crnn_asr.corpus.manifest import Problem, read_manifest
+from crnn_asr.corpus.manifest import Problem, Utterance, read_manifest
 from crnn_asr.corpus.recombine import MANIFEST, Cut, recombine
 from crnn_asr.errors import DataError
 from crnn_asr.export.systems import open_system
@@ -31,18 +31,20 @@ from crnn_asr.language.sources import read_lexicon
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, help="a run directory, a .keras, a .tflite or an .onnx file")
-    parser.add_argument("manifest", type=Path, help="JSONL manifest with the transcripts and speakers")
+    parser.add_argument(
+        "manifests", nargs="+", type=Path, metavar="MANIFEST", help="JSONL manifests with the transcripts and speakers"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help=f"folder for {MANIFEST} and wav/")
     parser.add_argument("--force", action="store_true", help="write over what is in DIR")
     parser.add_argument(
-        "--count", type=positive_int, metavar="N", help="utterances to make (default: as many as the manifest has)"
+        "--count", type=positive_int, metavar="N", help="utterances to make (default: as many as there are)"
     )
     parser.add_argument(
         "--words",
         nargs=2,
         type=positive_int,
         metavar=("LOW", "HIGH"),
-        help="in an utterance (default: as many as those of the manifest have)",
+        help="in an utterance (default: as many as the old ones have)",
     )
     parser.add_argument("--only", type=Path, metavar="FILE", help="text with a word a line; no others are taken")
     parser.add_argument("--seed", type=non_negative_int, default=0, help="of what is drawn (default: %(default)s)")
@@ -57,7 +59,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if (args.out / MANIFEST).exists() and not args.force:
         complain(f"{args.out / MANIFEST} would be written over; do so with --force, or choose another --out")
         return USAGE
-    utterances, problems = read_manifest(args.manifest)
+    utterances: list[Utterance] = []
+    problems: list[Problem] = []
+    for path in args.manifests:
+        good, bad = read_manifest(path)
+        utterances += good
+        problems += bad
     system, _ = open_system(args.model)
     rate_hz = system.features.sample_rate_hz
     only = read_lexicon(args.only, system.text) if args.only else ()

@@ -17,7 +17,7 @@ ALLOWED = {
     "corpus": {"audio", "text"},
     "checking": {"audio", "text", "corpus"},
     "training": {"audio", "text", "corpus"},
-    "export": {"audio", "text", "corpus", "training", "inference"},
+    "export": {"audio", "text", "corpus", "training", "inference", "language"},
     "language": {"text", "corpus"},
     "inference": {"audio", "text", "corpus", "language"},
 }

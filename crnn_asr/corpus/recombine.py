@@ -59,9 +59,11 @@ def recombine(
         progress: called with (done, total) after each.
 
     Raises:
-        DataError: there is no word to take.
+        DataError: there is no utterance, or no word to take.
         AudioError, OSError: a recording can no longer be read, or `out` not written to.
     """
+    if not cuts:
+        raise DataError("expected utterances that were cut into words, got none; does the model know their language?")
     speakers: dict[str, list[Cut]] = defaultdict(list)
     for cut in cuts:
         speakers[cut.utterance.speaker or f"\0{cut.utterance.id}"].append(cut)
