@@ -69,10 +69,11 @@ PRESETS: dict[str, RunConfig] = {
         ),
         spec_augment=SpecAugmentConfig(max_frequency_bins=27, num_time_masks=3),
         training=TrainingConfig(
-            epochs=14,
+            epochs=25,
             weight_decay=0.05,
             augment_ramp_share=0.2,
             batch_frames=6_000,
+            max_batch_utterances=16,
             inner_loss_weight=0.3,
             average_steps=300,
         ),
