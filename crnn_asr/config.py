@@ -229,7 +229,7 @@ class TrainingConfig:
     inner_loss_weight: float = 0.0  # of CTC behind each BiLSTM but the last (Lee & Watanabe 2021), as a share; 0 is off
     average_steps: int = 0  # over which weights are averaged (exponentially) for dev and for the model; 0 is off
     precision: str = "auto"  # of the large products: float32, bfloat16, or auto, which a run replaces by what is faster
-    early_stopping_epochs: int = 0  # epochs without a better dev WER before the run ends; 0 is off
+    early_stopping_epochs: int = 0  # in a row, none of them the best so far, before the run ends; 0 is off
     checkpoint_every_s: float = 60.0  # inside an epoch; one is always written at its end
     keep_checkpoints: int = 3  # the newest and those before it, for one may be damaged
     max_bad_steps: int = 20  # in a row whose loss or gradient is not finite, before the run goes back to a good state

@@ -5,6 +5,7 @@ The newest few are kept: `last.npz`, before it `last.1.npz`, before that `last.2
 
 import hashlib
 import json
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -18,6 +19,18 @@ from crnn_asr.errors import ModelError
 from crnn_asr.files import replacing, sync
 from crnn_asr.strict_json import from_dict, to_dict
 from crnn_asr.training.state import Progress
+
+_DAMAGE = (  # what reading a damaged file raises; NumPy takes headers for Python, and looks into them with its tools
+    zipfile.BadZipFile,
+    zlib.error,
+    KeyError,
+    ValueError,
+    EOFError,
+    NotImplementedError,
+    MemoryError,
+    SyntaxError,
+    tokenize.TokenError,
+)
 
 
 def save_checkpoint(path: Path, variables: Sequence[Any], progress: Progress, keep: int = 1) -> None:
@@ -76,7 +89,7 @@ def read_checkpoint(path: Path) -> tuple[Progress, list[NDArray[Any]]]:
         if checksum != _digest(text, arrays):
             raise ValueError("its checksum is wrong")
         progress = from_dict(Progress, json.loads(text), str(path))
-    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError, NotImplementedError, MemoryError) as error:
+    except _DAMAGE as error:
         raise ModelError(
             f"{path}: expected a checkpoint of this project, got a damaged or foreign file ({error})"
         ) from error

@@ -29,8 +29,9 @@ ERRORS = Panel("Dev errors, greedy", "%", {"dev_wer": "words (WER)", "dev_cer": 
 
 
 def best_of(rows: Sequence[Row]) -> Row:
-    """The line of the epoch whose weights are kept: that with the lowest WER, then loss, the first of equals."""
-    return min(rows, key=lambda row: (row["dev_wer"], row["dev_loss"]))
+    """The line of the epoch whose weights are kept; where it is gone, that with the lowest WER, then loss."""
+    kept = [row for row in rows if row["epoch"] == rows[-1].get("best_epoch")]
+    return kept[0] if kept else min(rows, key=lambda row: (row["dev_wer"], row["dev_loss"]))
 
 
 def draw_panel(axes: Any, panel: Panel, rows: Sequence[Row]) -> None:

@@ -5,6 +5,7 @@ import math
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import astuple
 from typing import Any
 
 import tensorflow as tf
@@ -22,6 +23,7 @@ from crnn_asr.training.checkpoint import (
     save_checkpoint,
     set_aside,
 )
+from crnn_asr.training.choice import Choice
 from crnn_asr.training.dev import DevSet
 from crnn_asr.training.events import EpochDone, Event, Incident, StepDone, Stopped
 from crnn_asr.training.guards import GOOD_EVERY_STEPS, MAX_RETURNS, judge, steady_growth
@@ -82,7 +84,7 @@ class Trainer:
                 read_checkpoint(self.run.best)
             except (ModelError, FileNotFoundError) as error:
                 damaged[self.run.best] = f"{describe(error)}; the best epoch is chosen among those to come"
-                self.progress.best_wer = self.progress.best_loss = math.inf
+                self.progress.best_wer = self.progress.best_loss = self.progress.lowest_wer = math.inf
         for path in damaged:
             set_aside(path)
         self.found = list(damaged.values())
@@ -249,18 +251,21 @@ class Trainer:
         """Hear the dev set, decide by it, write everything down and save."""
         p, training, batches = self.progress, self.config.training, len(plan.batches)
         rate = self._rate((batches - 1) // training.accumulate_batches * training.accumulate_batches / batches)
-        numbers, texts = [0.0] * 4, []
+        numbers, texts = [0.0] * 5, []
         if self.replicas.is_chief:  # the others wait for its numbers and decide by them as it does
             loss, scores, texts = self.dev.evaluate(self.model, self.learner.optimizer)
-            numbers = [loss, scores.words.rate, scores.words.percent, scores.characters.percent]
-        dev_loss, wer, wer_percent, cer_percent = self.replicas.from_chief(*numbers)
+            words = scores.words
+            numbers = [loss, words.rate, words.units, words.percent, scores.characters.percent]
+        dev_loss, wer, num_words, wer_percent, cer_percent = self.replicas.from_chief(*numbers)
         p.epoch += 1
-        is_best = (wer, dev_loss) < (p.best_wer, p.best_loss)
+        choice = Choice(p.best_epoch, p.best_wer, p.best_loss, p.lowest_wer).after(p.epoch, wer, dev_loss, num_words)
+        is_best = choice.epoch == p.epoch
         heard = {"dev_loss": dev_loss, "dev_wer": wer_percent, "dev_cer": cer_percent}
         metrics = epoch_metrics(p, plan, rate, heard, (resident_memory(), gpu_memory()))
         p.best_scores = heard if is_best else p.best_scores
         p.begin_epoch()
-        self._judge(is_best, wer, dev_loss)
+        self._judge(choice)
+        metrics["best_epoch"] = p.best_epoch
         p.finished = p.epoch >= training.epochs or (0 < training.early_stopping_epochs <= p.epoch - p.best_epoch)
         if self.replicas.is_chief:
             self.run.require_there()
@@ -281,10 +286,11 @@ class Trainer:
                 "memory_grows", f"memory grows by {growth:.0f} MiB an epoch and does not stop; watch it, and --resume"
             )
 
-    def _judge(self, is_best: bool, wer: float, dev_loss: float) -> None:
+    def _judge(self, choice: Choice) -> None:
         p, training = self.progress, self.config.training
+        p.best_epoch, p.best_wer, p.best_loss, p.lowest_wer = astuple(choice)
         p.epochs_since_change += 1
-        if is_best:
-            p.best_wer, p.best_loss, p.best_epoch, p.epochs_since_change = wer, dev_loss, p.epoch, 0
+        if choice.epoch == p.epoch:
+            p.epochs_since_change = 0
         elif training.schedule == "plateau" and p.epochs_since_change >= training.plateau_patience:
             p.learning_rate_scale, p.epochs_since_change = p.learning_rate_scale / 2, 0

@@ -132,7 +132,10 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
         "--schedule", choices=("cosine", "plateau"), help="to zero, or halved when dev WER stands still"
     )
     recipe.add_argument(
-        "--early-stopping", type=non_negative_int, metavar="N", help="end after N epochs without a better WER; 0 is off"
+        "--early-stopping",
+        type=non_negative_int,
+        metavar="N",
+        help="end after N epochs none of which was the best so far; 0 is off",
     )
     recipe.add_argument("--max-duration", type=positive_float, help="longest utterance, in seconds")
     recipe.add_argument("--no-augment", action="store_true", help="train on the recordings as they are")

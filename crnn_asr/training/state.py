@@ -12,8 +12,9 @@ class Progress:
     epoch: int = 0  # epochs completed
     step: int = 0  # steps completed
     batch: int = 0  # batches of the current epoch completed
-    best_wer: float = float("inf")  # dev, as a share
-    best_loss: float = float("inf")  # dev, breaks ties
+    best_wer: float = float("inf")  # dev, as a share, of the epoch whose weights are kept: see `choice`
+    best_loss: float = float("inf")
+    lowest_wer: float = float("inf")  # of all epochs
     best_epoch: int = 0
     best_scores: dict[str, float] = field(default_factory=dict)  # its dev_loss, dev_wer and dev_cer in metrics.jsonl
     learning_rate_scale: float = 1.0  # lowered by the plateau schedule, and when the run goes back
@@ -51,5 +52,6 @@ class Progress:
         self.health.skipped_steps = later.health.skipped_steps
         self.health.exploded_steps, self.health.loss_jumps = later.health.exploded_steps, later.health.loss_jumps
         self.best_wer, self.best_loss, self.best_epoch = later.best_wer, later.best_loss, later.best_epoch
+        self.lowest_wer = later.lowest_wer
         self.best_scores = later.best_scores
         self.batch_limit, self.incidents, self.seconds = later.batch_limit, later.incidents, later.seconds

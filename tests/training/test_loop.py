@@ -10,6 +10,7 @@ import pytest
 from crnn_asr.config import ModelConfig, RunConfig, TrainingConfig
 from crnn_asr.presets import PRESETS
 from crnn_asr.strict_json import save_config
+from crnn_asr.training.choice import Choice
 from crnn_asr.training.events import EpochDone, StepDone, Stopped
 from crnn_asr.training.loop import Trainer
 from crnn_asr.training.run import RunDirectory, load_run
@@ -119,7 +120,8 @@ def test_it_learns_and_a_run_directory_describes_itself(tone_corpus, tmp_path):
     events = list(run.events())
     rows = metrics(root)
     assert rows[-1]["train_loss"] < 0.5 * rows[0]["train_loss"]
-    best = min(rows, key=lambda row: (row["dev_wer"], row["dev_loss"]))
+    best = rows[rows[-1]["best_epoch"] - 1]
+    assert best["dev_loss"] == min(row["dev_loss"] for row in rows if row["dev_wer"] <= best["dev_wer"])
     assert best["dev_wer"] < 50
     summary = json.loads((root / "summary.json").read_text())
     assert summary["best_epoch"] == best["epoch"] and summary["dev_wer"] == best["dev_wer"]
@@ -160,7 +162,8 @@ def test_the_schedule_ends_with_the_run_whatever_is_drawn(tone_corpus, tmp_path)
 
 def test_a_run_that_gets_no_better_ends_early(tone_corpus, tmp_path):
     run = trainer(tmp_path / "run", tone_corpus, epochs=9, early_stopping_epochs=2)
-    run.progress.best_wer, run.progress.best_epoch = -1.0, 1
+    run.progress.best_wer = run.progress.lowest_wer = -1.0
+    run.progress.best_epoch = 1
     run.progress.best_scores = {"dev_wer": 0.0, "dev_cer": 0.0}
     list(run.events())
     assert run.progress.finished and run.progress.epoch == 3
@@ -179,6 +182,6 @@ def test_plateau_halves_the_rate_after_patience(tone_corpus, tmp_path):
     run = trainer(tmp_path / "run", tone_corpus, schedule="plateau", plateau_patience=2)
     for epoch, (is_best, scale) in enumerate([(True, 1), (False, 1), (False, 0.5), (False, 0.5), (False, 0.25)]):
         run.progress.epoch = epoch + 1
-        run._judge(is_best, 0.5, 1.0)
+        run._judge(Choice(epoch + 1 if is_best else 1, 0.5, 1.0, 0.5))
         assert run.progress.learning_rate_scale == scale
     assert run.progress.best_epoch == 1
