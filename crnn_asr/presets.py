@@ -1,8 +1,37 @@
 """Recipes by name: sizes of network and training."""
 
+from dataclasses import replace
+
 from crnn_asr.config import AugmentConfig, FeatureConfig, ModelConfig, RunConfig, SpecAugmentConfig, TrainingConfig
 
 _FOUR_STRIDES = ((2, 2), (1, 1), (2, 2), (1, 1))
+
+_AN4 = RunConfig(
+    preset="an4",
+    # Each of these was chosen on AN4 dev: see docs/log.md.
+    model=ModelConfig(conv_filters=(32, 64, 64, 64), conv_strides=((2, 2), (2, 2), (1, 2), (1, 1)), dropout=0.4),
+    augment=AugmentConfig(
+        noise_probability=0.12,
+        noise_snr_db=(0.0, 30.0),
+        noise_file_probability=0.45,
+        noise_file_snr_db=(-2.0, 25.0),
+        reverb_probability=0.4,
+        reverb_decay_s=(0.15, 0.8),
+        reverb_direct_db=(-15.0, 5.0),
+        speed_probability=0.8,
+        speed_rate=(0.85, 1.15),
+    ),
+    spec_augment=SpecAugmentConfig(max_frequency_bins=27, num_time_masks=3),
+    training=TrainingConfig(
+        epochs=120,
+        weight_decay=0.05,
+        augment_ramp_share=0.1,
+        batch_frames=6_000,
+        max_batch_utterances=16,
+        inner_loss_weight=0.3,
+        average_steps=300,
+    ),
+)
 
 PRESETS: dict[str, RunConfig] = {
     "tiny": RunConfig(
@@ -23,60 +52,22 @@ PRESETS: dict[str, RunConfig] = {
         ),
         training=TrainingConfig(epochs=40, max_batch_utterances=20, learning_rate=4e-3, warmup_steps=100),
     ),
-    "an4": RunConfig(
-        preset="an4",
-        # Each of these was chosen on AN4 dev: see docs/log.md.
-        model=ModelConfig(conv_filters=(32, 64, 64, 64), conv_strides=((2, 2), (2, 2), (1, 2), (1, 1)), dropout=0.4),
-        augment=AugmentConfig(
-            noise_probability=0.12,
-            noise_snr_db=(0.0, 30.0),
-            noise_file_probability=0.45,
-            noise_file_snr_db=(-2.0, 25.0),
-            reverb_probability=0.4,
-            reverb_decay_s=(0.15, 0.8),
-            reverb_direct_db=(-15.0, 5.0),
-            speed_probability=0.8,
-            speed_rate=(0.85, 1.15),
-        ),
-        spec_augment=SpecAugmentConfig(max_frequency_bins=27, num_time_masks=3),
-        training=TrainingConfig(
-            epochs=120,
-            weight_decay=0.05,
-            augment_ramp_share=0.1,
-            batch_frames=6_000,
-            max_batch_utterances=16,
-            inner_loss_weight=0.3,
-            average_steps=300,
-        ),
-    ),
-    "words": RunConfig(
+    "an4": _AN4,
+    "words": replace(
+        _AN4,
         preset="words",
         # Recordings of a word or two: a spectrum's shape is kept, and few speakers become many by speed and stretch.
         features=FeatureConfig(shrinkage_frames=100.0),
-        model=ModelConfig(conv_filters=(32, 64, 64, 64), conv_strides=((2, 2), (2, 2), (1, 2), (1, 1)), dropout=0.4),
-        augment=AugmentConfig(
-            noise_probability=0.12,
-            noise_snr_db=(0.0, 30.0),
+        augment=replace(
+            _AN4.augment,
             noise_file_probability=0.25,
             noise_file_snr_db=(5.0, 30.0),
             reverb_probability=0.3,
-            reverb_decay_s=(0.15, 0.8),
-            reverb_direct_db=(-15.0, 5.0),
-            speed_probability=0.8,
             speed_rate=(0.8, 1.25),
             stretch_probability=0.5,
             stretch_rate=(0.8, 1.25),
         ),
-        spec_augment=SpecAugmentConfig(max_frequency_bins=27, num_time_masks=3),
-        training=TrainingConfig(
-            epochs=25,
-            weight_decay=0.05,
-            augment_ramp_share=0.2,
-            batch_frames=6_000,
-            max_batch_utterances=16,
-            inner_loss_weight=0.3,
-            average_steps=300,
-        ),
+        training=replace(_AN4.training, epochs=25, augment_ramp_share=0.2),
     ),
     "base": RunConfig(
         preset="base",
