@@ -75,7 +75,7 @@ def plain_stages(utterances: Sequence[Utterance], config: RunConfig, folder: Pat
         "features": over(lambda i: compute_features(sounds[i], config.features)),
         "SpecAugment": over(lambda i: spec_augment(features[i], config.spec_augment, rng)),
     }
-    for technique in ("stretch", "speed", "reverb", "noise", "band_stop", "gain"):
+    for technique in ("stretch", "speed", "trim", "reverb", "noise", "band_stop", "gain", "equalizer"):
         stages[f"augment: {technique}"] = augmented(Augmenter(only(config.augment, technique), rate))
     stages["augment: as the preset draws"] = augmented(Augmenter(config.augment, rate))
     return stages

@@ -4,6 +4,7 @@ Results may go beyond ±1; only writing to a file clips. Silence stays silence a
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -15,6 +16,8 @@ Numbers = NDArray[Any]
 
 STRETCH_WINDOW = 1_024  # samples; at 16 kHz 64 ms: long enough for a low voice, short enough for consonants
 _BUTTERWORTH_ORDER = 4
+OCTAVES_HZ = (125, 250, 500, 1_000, 2_000, 4_000, 8_000)  # at which `equalize` has gains
+_EQUALIZER_S = 0.016  # of its filter: frequencies closer than 60 Hz are not told apart
 
 
 def add_noise(samples: Samples, noise: Samples, snr_db: float) -> Samples:
@@ -111,6 +114,33 @@ def band_stop(samples: Samples, low_hz: float, high_hz: float, sample_rate_hz: i
 
     sections = butter(_BUTTERWORTH_ORDER, (low_hz, high_hz), "bandstop", fs=sample_rate_hz, output="sos")
     return cast(Samples, sosfilt(sections, samples).astype(np.float32))  # float64 inside: the poles lie close to 1
+
+
+def trim(samples: Samples, below_db: float, sample_rate_hz: int) -> Samples:
+    """Cut off both ends up to where the level, of 10 ms each 2.5 ms, first and last is that close to its maximum.
+
+    Recordings are cut so by hand, by voice activity detectors and by push-to-talk keys: soft consonants at the ends of
+    words are lost.
+    """
+    from librosa.effects import trim as trim_silence
+
+    hop = sample_rate_hz // 400
+    return trim_silence(samples, top_db=below_db, frame_length=4 * hop, hop_length=hop)[0]
+
+
+def equalize(samples: Samples, gains_db: Sequence[float], sample_rate_hz: int) -> Samples:
+    """The response of a microphone or a line: a gain in dB at each of `OCTAVES_HZ`, and the outer ones beyond them.
+
+    Straight between in amplitude over frequency, by a linear-phase filter whose delay is taken back: length, level and
+    timing stay.
+    """
+    from scipy.signal import fftconvolve, firwin2
+
+    nyquist_hz = sample_rate_hz / 2
+    points_hz = np.array([0, *(hz for hz in OCTAVES_HZ if hz < nyquist_hz), nyquist_hz])
+    points_db = np.interp(np.log2(points_hz.clip(1)), np.log2(OCTAVES_HZ), gains_db)
+    taps = firwin2(int(_EQUALIZER_S * nyquist_hz) * 2 + 1, points_hz, 10 ** (points_db / 20), fs=sample_rate_hz)
+    return _at_level_of(samples, fftconvolve(samples, taps.astype(np.float32), "same"))
 
 
 def amplify(samples: Samples, gain_db: float) -> Samples:

@@ -1,7 +1,7 @@
 """Waveform augmentation: what happens to an utterance is drawn first, then applied.
 
-The order is that of the world: the voice (stretch, speed), the room, what else sounds there, the microphone (a band
-missing, gain).
+The order is that of the world: the voice (stretch, speed, its ends), the room, what else sounds there, the microphone
+(a band missing, gain, its own response).
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from crnn_asr.audio.acoustics import STRETCH_WINDOW, changed_speed_length, stretched_length
+from crnn_asr.audio.acoustics import OCTAVES_HZ, STRETCH_WINDOW, changed_speed_length, stretched_length
 from crnn_asr.audio.effects import (
     BandStop,
     Effect,
+    Equalizer,
     Gain,
     GaussianNoise,
     RecordedNoise,
@@ -24,6 +25,7 @@ from crnn_asr.audio.effects import (
     Speed,
     Stretch,
     SyntheticRoom,
+    Trim,
 )
 from crnn_asr.audio.read import Samples
 from crnn_asr.config import AugmentConfig
@@ -35,19 +37,31 @@ _BAND_STOP_CENTER_HZ = (150.0, 6_000.0)
 
 @dataclass(frozen=True)
 class Tempo:
-    """How fast each of N utterances is played: rates (N,) of `Stretch` and of `Speed`; 1 is as it was."""
+    """How fast each of N utterances is played and how closely cut.
+
+    Attributes:
+        stretch: rates (N,) of `Stretch`; 1 is as it was.
+        speed: rates (N,) of `Speed`; 1 is as it was.
+        trim_db: levels (N,) of `Trim`; infinity is as it was.
+    """
 
     stretch: NDArray[np.float64]
     speed: NDArray[np.float64]
+    trim_db: NDArray[np.float64]
 
     def num_samples(self, before: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Lengths (N,) that utterances of these lengths will have."""
+        """Lengths (N,) that utterances of these lengths will have; those that are cut, at most."""
         return changed_speed_length(stretched_length(before, self.stretch), self.speed).astype(np.int64)
 
     def effects(self, index: int) -> tuple[Effect, ...]:
-        """What happens to one of the utterances."""
+        """How one of the utterances is played."""
         stretch, speed = float(self.stretch[index]), float(self.speed[index])
         return (*([Stretch(stretch)] if stretch != 1 else []), *([Speed(speed)] if speed != 1 else []))
+
+    def cuts(self, index: int) -> tuple[Effect, ...]:
+        """How it is cut after that."""
+        below_db = float(self.trim_db[index])
+        return (Trim(below_db),) if below_db < np.inf else ()
 
 
 class Augmenter:
@@ -89,7 +103,8 @@ class Augmenter:
         """Decide what happens to an utterance, in the order of application. All randomness is here."""
         if not num_samples:
             return ()
-        return (*self.draw_tempo(np.array([num_samples]), rng).effects(0), *self.draw_scene(rng))
+        tempo = self.draw_tempo(np.array([num_samples]), rng)
+        return (*tempo.effects(0), *tempo.cuts(0), *self.draw_scene(rng))
 
     def draw_tempo(self, num_samples: NDArray[np.int64], rng: np.random.Generator) -> Tempo:
         """Decide how fast utterances of these lengths (N,) are played, all at once: a corpus is drawn in an instant."""
@@ -99,6 +114,7 @@ class Augmenter:
         return Tempo(
             np.where(stretched, rng.uniform(*config.stretch_rate, count), 1.0),
             np.where(sped, rng.uniform(*config.speed_rate, count), 1.0),
+            np.where(rng.random(count) < config.trim_probability, rng.uniform(*config.trim_db, count), np.inf),
         )
 
     def draw_scene(self, rng: np.random.Generator) -> tuple[Effect, ...]:
@@ -117,6 +133,9 @@ class Augmenter:
             drawn.append(self._draw_band(rng))
         if rng.random() < config.gain_probability:
             drawn.append(Gain(rng.uniform(*config.gain_db)))
+        if rng.random() < config.equalizer_probability:
+            steps_db = rng.uniform(*config.equalizer_octave_db, len(OCTAVES_HZ) - 1)
+            drawn.append(Equalizer((0.0, *steps_db.cumsum().tolist())))
         return tuple(drawn)
 
     def apply(self, samples: Samples, drawn: Iterable[Effect]) -> Samples:

@@ -67,6 +67,17 @@ class Speed:
 
 
 @dataclass(frozen=True)
+class Trim:
+    below_db: float
+
+    def apply(self, samples: Samples, sounds: Sounds) -> Samples:
+        return acoustics.trim(samples, self.below_db, sounds.sample_rate_hz)
+
+    def __str__(self) -> str:
+        return f"ends cut off up to {self.below_db:.0f} dB below the loudest"
+
+
+@dataclass(frozen=True)
 class SyntheticRoom:
     decay_s: float
     direct_db: float
@@ -139,6 +150,18 @@ class BandStop:
 
     def __str__(self) -> str:
         return f"band stop, {self.low_hz:.0f} to {self.high_hz:.0f} Hz"
+
+
+@dataclass(frozen=True)
+class Equalizer:
+    gains_db: tuple[float, ...]  # at each of `acoustics.OCTAVES_HZ`
+
+    def apply(self, samples: Samples, sounds: Sounds) -> Samples:
+        return acoustics.equalize(samples, self.gains_db, sounds.sample_rate_hz)
+
+    def __str__(self) -> str:
+        gains = ", ".join(f"{round(gain):+d}" for gain in self.gains_db)
+        return f"equalizer, {gains} dB, by octaves from {acoustics.OCTAVES_HZ[0]} Hz"
 
 
 @dataclass(frozen=True)

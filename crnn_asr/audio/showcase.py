@@ -72,6 +72,7 @@ def _audible(config: AugmentConfig, rng: np.random.Generator) -> AugmentConfig:
         reverb_decay_s=high(config.reverb_decay_s),
         stretch_rate=either(config.stretch_rate),
         speed_rate=either(config.speed_rate),
+        trim_db=low(config.trim_db),
         band_stop_octaves=high(config.band_stop_octaves),
         gain_db=low(config.gain_db),
     )

@@ -20,6 +20,7 @@ _FADE_S = 0.005  # at both ends of each piece, so that nothing clicks
 _ON = 0.4  # probability that a piece goes on with the next word, as it was said
 _RARITY = 0.4  # a piece starts at a word with a probability of (how often the word is said) to minus this
 _IN_FOLDER = 1_000
+_NAME = "recombined-"
 
 Progress = Callable[[int, int], object]  # of (done, total)
 Word = tuple[str, int, int]  # and its samples [start, end)
@@ -77,13 +78,17 @@ def recombine(
     for number in range(count):
         pieces = sources[number % len(sources)].draw(int(rng.choice(lengths)), rng)
         samples = np.concatenate([_faded(piece, sample_rate_hz) for piece in pieces])
-        name = f"recombined-{number:06d}"
+        name = f"{_NAME}{number:06d}"
         path = out / "wav" / f"{number // _IN_FOLDER:03d}" / f"{name}.wav"
         write_audio(path, samples, sample_rate_hz)
         text = " ".join(word for piece in pieces for word, _, _ in piece.words)
         made.append(Utterance(path, len(samples) / sample_rate_hz, text, pieces[0].utterance.speaker, name))
         progress(number + 1, count)
     write_manifest(out / MANIFEST, made)
+    kept = {item.audio_path for item in made}
+    for path in (out / "wav").glob(f"*/{_NAME}*.wav"):
+        if path not in kept:
+            path.unlink()  # of an earlier run that made more
     return made
 
 

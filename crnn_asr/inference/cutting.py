@@ -40,7 +40,7 @@ def cut_words(samples: Samples, text: str, system: System) -> list[tuple[str, in
     log_probs = _log_softmax(system.model(compute_features(samples, system.features)))
     spans = _word_frames(log_probs, words, system.alphabet)
     config = system.features
-    frame_samples = config.hop_samples * round((len(samples) / config.hop_samples) / len(log_probs))
+    frame_samples = config.hop_samples * round(config.num_frames(len(samples)) / len(log_probs))
     level = _level(samples, round(_ENERGY_S * config.sample_rate_hz))
     cuts = [0]
     for (_, end), (start, _) in pairwise(spans):

@@ -183,9 +183,11 @@ class BatchSource:
         samples = read_audio(example.utterance.audio_path, config.features.sample_rate_hz)
         if self.augmenter is None or plan.tempo is None:
             return samples
-        played = self.augmenter.apply(samples, plan.tempo.effects(index))
-        if config.model.output_length(config.features.num_frames(len(played))) >= example.min_logit_frames:
-            samples = played  # else the manifest, by which it was planned, gives too long a duration
+        for effects in (plan.tempo.effects(index), plan.tempo.cuts(index)):
+            played = self.augmenter.apply(samples, effects)
+            # Too short is what is cut too closely, or planned by a duration that is too long in the manifest.
+            if config.model.output_length(config.features.num_frames(len(played))) >= example.min_logit_frames:
+                samples = played
         return self.augmenter.apply(samples, self.augmenter.scaled(self._strength(plan.epoch)).draw_scene(rng))
 
     def _strength(self, epoch: int) -> float:

@@ -174,6 +174,49 @@ def test_band_stop_of_a_tone() -> None:
         assert lost_db > 20 if attenuation_db else abs(lost_db) < 1
 
 
+@pytest.mark.parametrize("rate_hz", [8_000, 16_000])
+def test_soft_ends_are_cut_off_and_soft_middles_are_not(rate_hz: int, rng: np.random.Generator) -> None:
+    samples = rng.normal(0, 0.1, 2 * rate_hz).astype(np.float32)
+    second, margin = rate_hz, rate_hz // 100
+    samples[: second // 2] *= 0.01
+    samples[second : second + second // 8] *= 1e-4
+    samples[-second // 4 :] *= 0.03
+    for below_db, start, end in (
+        (20, second // 2, 7 * second // 4),
+        (36, second // 2, 2 * second),
+        (50, 0, 2 * second),
+    ):
+        kept = acoustics.trim(samples, below_db, rate_hz)
+        offset = int(np.flatnonzero(samples == kept[0])[0])
+        np.testing.assert_array_equal(kept, samples[offset : offset + len(kept)])
+        assert abs(offset - start) <= margin and abs(offset + len(kept) - end) <= margin
+    assert len(acoustics.trim(np.zeros(1_000, np.float32), 20, rate_hz)) == 1_000
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 16_000])
+def test_an_equalizer_has_the_gains_it_is_given(rate_hz: int) -> None:
+    """Frequencies between the octaves too: a straight line in amplitude, which a filter of 16 ms rounds a little."""
+    gains_db = np.array([-4.0, 0, 5, 2, -6, -3, 3])
+    click = np.zeros(rate_hz // 2 + 1, np.float32)
+    click[rate_hz // 4] = 1
+    response = acoustics.equalize(click, gains_db, rate_hz)
+    np.testing.assert_allclose(response, response[::-1], atol=1e-6)  # nothing moves in time
+    octaves_hz = np.array(acoustics.OCTAVES_HZ, float)
+    probes_hz = np.array([60, 125, 250, 375, 500, 1_000, 1_500, 2_000, 3_000])
+    want = 20 * np.log10(np.interp(probes_hz, octaves_hz, 10 ** (gains_db / 20)))
+    got = 20 * np.log10(np.abs(freqz(response.astype(np.float64), worN=probes_hz, fs=rate_hz)[1]))
+    np.testing.assert_allclose(got - got[5], want - want[5], atol=0.7)
+    assert response.dtype == np.float32
+    assert power_db(response) == pytest.approx(power_db(click), abs=0.01)
+
+
+def test_a_flat_equalizer_changes_nothing_and_short_sounds_keep_their_length(rng: np.random.Generator) -> None:
+    samples = rng.normal(0, 0.1, 4_000).astype(np.float32)
+    np.testing.assert_allclose(acoustics.equalize(samples, [-9.0] * 7, RATE_HZ), samples, atol=1e-5)
+    assert len(acoustics.equalize(samples[:10], [0.0, 1, 2, 3, 4, 5, 6], RATE_HZ)) == 10
+    assert not acoustics.equalize(np.zeros(500, np.float32), [0.0] * 7, RATE_HZ).any()
+
+
 def test_gain_is_exact() -> None:
     samples = tone(440)
     np.testing.assert_allclose(acoustics.amplify(samples, -20), samples / 10, rtol=1e-6)

@@ -10,6 +10,7 @@ import soundfile
 from crnn_asr.audio.augment import Augmenter, audio_files
 from crnn_asr.audio.effects import (
     BandStop,
+    Equalizer,
     Gain,
     GaussianNoise,
     RecordedNoise,
@@ -18,6 +19,7 @@ from crnn_asr.audio.effects import (
     Speed,
     Stretch,
     SyntheticRoom,
+    Trim,
 )
 from crnn_asr.config import AugmentConfig
 from crnn_asr.errors import AudioError, DataError
@@ -57,18 +59,20 @@ def test_probabilities_are_met(noise_file: Path) -> None:
         speed_probability=0.5,
         band_stop_probability=0.6,
         gain_probability=0.7,
+        equalizer_probability=0.8,
+        trim_probability=0.9,
     )
     augmenter, rng, num_draws = Augmenter(config, noise_files=[noise_file]), np.random.default_rng(1), 20_000
     drawn = [type(effect) for _ in range(num_draws) for effect in augmenter.draw(16_000, rng)]
-    kinds = [GaussianNoise, RecordedNoise, SyntheticRoom, Stretch, Speed, BandStop, Gain]
+    kinds = [GaussianNoise, RecordedNoise, SyntheticRoom, Stretch, Speed, BandStop, Gain, Equalizer, Trim]
     rates = [drawn.count(kind) / num_draws for kind in kinds]
-    np.testing.assert_allclose(rates, [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7], atol=0.015)
+    np.testing.assert_allclose(rates, [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9], atol=0.015)
 
 
 def test_zero_is_never_and_one_is_always(noise_file: Path, room_file: Path, rng: np.random.Generator) -> None:
     files = {"noise_files": [noise_file], "room_files": [room_file]}
     never, always = Augmenter(NEVER, **files), Augmenter(ALWAYS, **files)
-    order = [Stretch, Speed, RecordedRoom, GaussianNoise, RecordedNoise, BandStop, Gain]
+    order = [Stretch, Speed, Trim, RecordedRoom, GaussianNoise, RecordedNoise, BandStop, Gain, Equalizer]
     for _ in range(200):
         assert never.draw(16_000, rng) == ()
         assert [type(effect) for effect in always.draw(16_000, rng)] == order
@@ -87,7 +91,7 @@ def test_scaling_changes_how_often_and_not_how_much(rng: np.random.Generator) ->
     half = Augmenter(ALWAYS).scaled(0.5)
     assert half.config == dataclasses.replace(ALWAYS, **dict.fromkeys(PROBABILITIES, 0.5))
     drawn = [len(half.draw(16_000, rng)) for _ in range(2_000)]
-    assert np.mean(drawn) == pytest.approx(3, abs=0.15)  # of six kinds that need no recordings
+    assert np.mean(drawn) == pytest.approx(4, abs=0.15)  # of eight kinds that need no recordings
 
 
 def test_strengths_fill_their_ranges(noise_file: Path, rng: np.random.Generator) -> None:
@@ -99,6 +103,7 @@ def test_strengths_fill_their_ranges(noise_file: Path, rng: np.random.Generator)
                 values.setdefault((type(effect), name), []).append(value)
     bands = zip(values[BandStop, "low_hz"], values[BandStop, "high_hz"])
     values[BandStop, "octaves"] = [np.log2(high / low) for low, high in bands]
+    values[Equalizer, "octave_db"] = np.diff(values[Equalizer, "gains_db"]).ravel()
     for key, (low, high) in {
         (GaussianNoise, "snr_db"): config.noise_snr_db,
         (GaussianNoise, "slope_db"): config.noise_slope_db,
@@ -109,8 +114,10 @@ def test_strengths_fill_their_ranges(noise_file: Path, rng: np.random.Generator)
         (SyntheticRoom, "decay_s"): config.reverb_decay_s,
         (Stretch, "rate"): config.stretch_rate,
         (Speed, "rate"): config.speed_rate,
+        (Trim, "below_db"): config.trim_db,
         (BandStop, "octaves"): config.band_stop_octaves,
         (Gain, "gain_db"): config.gain_db,
+        (Equalizer, "octave_db"): config.equalizer_octave_db,
     }.items():
         margin = 0.02 * (high - low)
         assert low - 1e-9 <= min(values[key]) < low + margin, key

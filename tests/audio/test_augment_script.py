@@ -11,7 +11,7 @@ import soundfile
 from crnn_asr.audio.showcase import make_takes
 from crnn_asr.errors import AudioError, DataError
 
-SINGLE = {"original", "noise", "reverb", "stretch", "speed", "band_stop", "gain", "everything"}
+SINGLE = {"original", "noise", "reverb", "stretch", "speed", "band_stop", "gain", "equalizer", "trim", "everything"}
 
 
 @pytest.fixture
@@ -23,7 +23,9 @@ def augment(script: Callable[[str], ModuleType]) -> Callable[..., int]:
 @pytest.fixture
 def recording(tmp_path: Path, rng: np.random.Generator) -> Path:
     path = tmp_path / "in.flac"
-    soundfile.write(path, rng.normal(0, 0.1, 22_050), 22_050)
+    samples = rng.normal(0, 0.1, 22_050)
+    samples[-4_000:] *= 0.01  # soft enough to be cut off
+    soundfile.write(path, samples, 22_050)
     return path
 
 

@@ -69,6 +69,15 @@ def test_seeds(tmp_path: Path, cuts: list[Cut]):
     assert first == same != other
 
 
+def test_what_an_earlier_run_made_is_not_left_behind(tmp_path: Path, cuts: list[Cut]):
+    (tmp_path / "out" / "wav" / "mine").mkdir(parents=True)
+    (tmp_path / "out" / "wav" / "mine" / "note.wav").touch()
+    recombine(cuts, tmp_path / "out", 9, RATE_HZ)
+    made = recombine(cuts, tmp_path / "out", 4, RATE_HZ)
+    found = {path.name for path in (tmp_path / "out").rglob("*.wav")}
+    assert found == {item.audio_path.name for item in made} | {"note.wav"}
+
+
 def test_lengths_and_chosen_words(tmp_path: Path, cuts: list[Cut]):
     made = recombine(cuts, tmp_path / "out", 40, RATE_HZ, num_words=(1, 2), only={"two", "three"})
     assert {len(item.text.split()) for item in made} == {1, 2}

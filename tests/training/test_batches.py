@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from crnn_asr.audio.augment import Augmenter
+from crnn_asr.audio.read import write_audio
 from crnn_asr.config import AugmentConfig
 from crnn_asr.corpus.manifest import Utterance, read_manifest
 from crnn_asr.presets import PRESETS
@@ -93,6 +94,19 @@ def test_no_tempo_where_ctc_could_not_align_it(tone_corpus):
         (_, lengths, *_), kept = bound.load(tame, planned)
         assert lengths.tolist() == tame.num_frames[planned.indices].tolist() and len(kept) == len(lengths)
     assert not bound.problems
+
+
+def test_ends_are_cut_only_as_far_as_ctc_can_align_the_rest(tone_corpus, tmp_path):
+    """A loud word with soft ends, which are cut off: with few symbols it is shorter, with many as it was."""
+    samples = np.full(24_000, 1e-3, np.float32)
+    samples[8_000:16_000] = 0.5
+    write_audio(tmp_path / "a.wav", samples, 16_000)
+    cutting = replace(CONFIG, augment=replace(CONFIG.augment, trim_probability=1.0, speed_probability=1.0))
+    utterance = Utterance(tmp_path / "a.wav", 1.5, "a")
+    for need, shortest, longest in ((1, 40, 80), (20, 80, 188)):
+        found = BatchSource([Example(utterance, "a", 24_000, need)], cutting, Augmenter(cutting.augment))
+        lengths = [int(batch[1][0]) for number in range(12) for batch in epoch(found, number)]
+        assert len(lengths) == 12 and shortest <= min(lengths) and max(lengths) <= longest and not found.problems
 
 
 def test_a_wrong_duration_in_the_manifest_loses_nothing(tone_corpus):
