@@ -168,7 +168,7 @@ class AugmentConfig:
     speed_probability: float = 0.2
     speed_rate: Range = (0.9, 1.1)  # 1.1 is faster and higher
     trim_probability: float = 0.0
-    trim_db: Range = (12.0, 40.0)  # what is softer than this below the loudest is cut off from both ends
+    trim_db: Range = (6.0, 30.0)  # what is softer than this below the loudest is cut off from both ends
     band_stop_probability: float = 0.15
     band_stop_octaves: Range = (0.1, 0.7)  # width of the band that is taken out
     gain_probability: float = 0.2

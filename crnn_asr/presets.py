@@ -56,8 +56,10 @@ PRESETS: dict[str, RunConfig] = {
     "words": replace(
         _AN4,
         preset="words",
-        # Recordings of a word or two: a spectrum's shape is kept, and few speakers become many by speed and stretch.
-        features=FeatureConfig(shrinkage_frames=100.0),
+        # Recordings of a word or two: a spectrum's shape is kept, soft consonants are too, and a logit frame is 20 ms.
+        features=FeatureConfig(shrinkage_frames=100.0, log_floor=1e-8),
+        model=replace(_AN4.model, conv_strides=((2, 2), (1, 2), (1, 2), (1, 1))),
+        # Few speakers become many by speed and stretch, few microphones by gain and response; soft ends may be cut off.
         augment=replace(
             _AN4.augment,
             noise_file_probability=0.25,
@@ -66,6 +68,10 @@ PRESETS: dict[str, RunConfig] = {
             speed_rate=(0.8, 1.25),
             stretch_probability=0.5,
             stretch_rate=(0.8, 1.25),
+            trim_probability=0.7,
+            gain_probability=0.5,
+            gain_db=(-20.0, 10.0),
+            equalizer_probability=0.7,
         ),
         training=replace(_AN4.training, epochs=25, augment_ramp_share=0.2),
     ),
