@@ -60,7 +60,7 @@ def recombine(
         progress: called with (done, total) after each.
 
     Raises:
-        DataError: there is no utterance, or no word to take.
+        DataError: there is no utterance, or no word to take, or `out` holds the recordings themselves.
         AudioError, OSError: a recording can no longer be read, or `out` not written to.
     """
     if not cuts:
@@ -74,6 +74,10 @@ def recombine(
     if not sources:
         raise DataError(f"not one of {len(said)} words can be taken; expected some of those in --only")
     lengths = [len(cut.words) for cut in cuts] if num_words is None else range(num_words[0], num_words[1] + 1)
+    folder = (out / "wav").resolve()
+    if any(cut.utterance.audio_path.resolve().is_relative_to(folder) for cut in cuts):
+        raise DataError(f"{out}: recordings there are among those to be cut, and would be written over; choose another")
+    (out / MANIFEST).unlink(missing_ok=True)  # or an interruption would leave old texts beside new recordings
     rng, made = np.random.default_rng(seed), []
     for number in range(count):
         pieces = sources[number % len(sources)].draw(int(rng.choice(lengths)), rng)

@@ -78,6 +78,24 @@ def test_what_an_earlier_run_made_is_not_left_behind(tmp_path: Path, cuts: list[
     assert found == {item.audio_path.name for item in made} | {"note.wav"}
 
 
+def test_an_interruption_leaves_no_texts_of_other_recordings(tmp_path: Path, cuts: list[Cut]):
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    recombine(cuts, tmp_path / "out", 9, RATE_HZ)
+    with pytest.raises(KeyboardInterrupt):
+        recombine(cuts, tmp_path / "out", 9, RATE_HZ, seed=1, progress=interrupt)
+    assert not (tmp_path / "out" / "recombined.jsonl").exists()
+
+
+def test_its_own_recordings_are_not_written_over(tmp_path: Path, cuts: list[Cut]):
+    made = recombine(cuts, tmp_path / "out", 9, RATE_HZ)
+    again = [Cut(item, ((item.text.split()[0], 0, LENGTH),)) for item in made]
+    with pytest.raises(DataError, match="choose another"):
+        recombine(again, tmp_path / "out", 9, RATE_HZ)
+    assert heard(made[0].audio_path)[0] == made[0].text.split()
+
+
 def test_lengths_and_chosen_words(tmp_path: Path, cuts: list[Cut]):
     made = recombine(cuts, tmp_path / "out", 40, RATE_HZ, num_words=(1, 2), only={"two", "three"})
     assert {len(item.text.split()) for item in made} == {1, 2}
