@@ -96,7 +96,7 @@ def test_no_tempo_where_ctc_could_not_align_it(tone_corpus):
     assert not bound.problems
 
 
-def test_ends_are_cut_only_as_far_as_ctc_can_align_the_rest(tone_corpus, tmp_path):
+def test_ends_are_cut_only_as_far_as_ctc_can_align_the_rest(tmp_path):
     """A loud word with soft ends, which are cut off: with few symbols it is shorter, with many as it was."""
     samples = np.full(24_000, 1e-3, np.float32)
     samples[8_000:16_000] = 0.5
