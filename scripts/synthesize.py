@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from crnn_asr.console import OK, non_negative_int, positive_int, progress_bar, run
+from crnn_asr.corpus.accents import read_accents
 from crnn_asr.corpus.grammar_parser import read_grammar
 from crnn_asr.corpus.synthesize import recording_conditions, synthesize
 from crnn_asr.corpus.voices import DEV, ENGLISH_ACCENTS, TEST, TRAIN
@@ -38,9 +39,16 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     how.add_argument(
         "--languages",
         nargs="+",
-        default=ENGLISH_ACCENTS,
         metavar="NAME",
-        help="languages or accents of espeak-ng, such as az or en-us (default: eight accents of English)",
+        help="languages or accents of espeak-ng, such as az or en-us (default: those of --accents, else eight accents of"
+        " English)",
+    )
+    how.add_argument(
+        "--accents",
+        type=Path,
+        metavar="FILE",
+        help="how voices of other languages are to read the words, a line each: LANGUAGE WORD SPELLING; "
+        "data/accents/digits.txt has the English digits for ten (default: off, all read the words as they are)",
     )
     how.add_argument("--rooms", type=float, default=0.2, metavar="P", help="part in a room, 0 is off (default: 0.2)")
     how.add_argument("--noise", type=float, default=0.2, metavar="P", help="part with noise, 0 is off (default: 0.2)")
@@ -65,12 +73,14 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     grammar = read_grammar(args.grammar)
+    accents = read_accents(args.accents) if args.accents else {}
     with progress_bar("speaking", "utterance") as progress:
         subsets = synthesize(
             grammar,
             args.out,
             {TRAIN: args.train, DEV: args.dev, TEST: args.test},
-            languages=args.languages,
+            languages=args.languages or tuple(accents) or ENGLISH_ACCENTS,
+            accents=accents,
             conditions=recording_conditions(args.rooms, args.noise),
             seed=args.seed,
             jobs=args.jobs,

@@ -16,6 +16,7 @@ import numpy as np
 from crnn_asr.audio.augment import Augmenter
 from crnn_asr.audio.read import Samples, resample, write_audio
 from crnn_asr.config import AugmentConfig, TextConfig
+from crnn_asr.corpus.accents import Spellings, respell
 from crnn_asr.corpus.grammar import Grammar
 from crnn_asr.corpus.parallel import map_in_processes
 from crnn_asr.corpus.speech import Delivery, Speaker, Voice
@@ -53,6 +54,7 @@ class _Task:
     subset: str
     speaker_id: int
     voice: Voice
+    spellings: Spellings | None
     num_utterances: int
     grammar: Grammar
     conditions: AugmentConfig
@@ -87,6 +89,7 @@ def synthesize(
     out: Path,
     counts: Mapping[str, int],
     languages: Sequence[str] = ENGLISH_ACCENTS,
+    accents: Mapping[str, Spellings] | None = None,
     conditions: AugmentConfig | None = None,
     seed: int = 0,
     jobs: int = 1,
@@ -99,21 +102,28 @@ def synthesize(
         out: folder in which `LibriSpeech/` is made.
         counts: utterances for each of `TRAIN`, `DEV` and `TEST`, from 0 (leaves it out).
         languages: accents as espeak-ng names them, dealt out over the voices.
+        accents: for some of the languages, how its voices are to read the grammar's words; transcripts keep the words.
         conditions: what becomes of the clean speech; `recording_conditions()` where None.
         jobs: number of processes; it does not change the result.
         force: replace a corpus that was synthesized before.
 
     Raises:
-        DataError: nothing to say, a voice that does not exist, or a corpus that is there already.
+        DataError: nothing to say, a voice that does not exist, a word without a spelling for a language that has
+            others, accents of other languages alone, or a corpus that is there already.
         OSError: `out` cannot be written to.
     """
     if not languages or min(counts.values()) < 0 or max(counts.values()) == 0:
         raise DataError(f"expected a language and counts of utterances from 0, one above, got {dict(counts)}")
+    accents = accents or {}
+    if accents and not set(accents) & set(languages):
+        raise DataError(
+            f"expected an accent of one of the languages {', '.join(languages)}, got those of {', '.join(accents)}"
+        )
     root = out / "LibriSpeech"
     _require_free(root, force)
     partial = out / ".LibriSpeech.partial"
     shutil.rmtree(partial, ignore_errors=True)
-    tasks = _tasks(grammar, partial, counts, languages, conditions or recording_conditions(), seed)
+    tasks = _tasks(grammar, partial, counts, languages, accents, conditions or recording_conditions(), seed)
     try:
         spoken = []
         for task, result in zip(tasks, map_in_processes(_speak, tasks, jobs, crashed=None)):
@@ -145,6 +155,7 @@ def _tasks(
     root: Path,
     counts: Mapping[str, int],
     languages: Sequence[str],
+    accents: Mapping[str, Spellings],
     conditions: AugmentConfig,
     seed: int,
 ) -> list[_Task]:
@@ -156,14 +167,16 @@ def _tasks(
             speaker_id += 1  # the same voice has the same number whatever the counts are
             share = len(range(index, counts.get(subset, 0), len(found)))
             if share:
-                tasks.append(_Task(subset, speaker_id, voice, share, grammar, conditions, seed, root))
+                spellings = accents.get(voice.language)
+                tasks.append(_Task(subset, speaker_id, voice, spellings, share, grammar, conditions, seed, root))
     return tasks
 
 
 def _speak(task: _Task) -> _Spoken:
     """Say and write everything of one speaker; in a worker."""
     augmenter = Augmenter(task.conditions, SAMPLE_RATE_HZ)
-    text_config = TextConfig(casing="upper", language=task.voice.language.split("-")[0])
+    language = task.voice.language.split("-")[0] if task.spellings is None else "en"
+    text_config = TextConfig(casing="upper", language=language)
     manner = _draw_delivery(np.random.default_rng([task.seed, task.speaker_id]))
     folder = task.root / task.subset / str(task.speaker_id) / str(_CHAPTER)
     sentences, lines, num_samples = [], [], 0
@@ -171,7 +184,8 @@ def _speak(task: _Task) -> _Spoken:
         for index in range(task.num_utterances):
             rng = np.random.default_rng([task.seed, task.speaker_id, index + 1])
             sentence = task.grammar.sample(rng)
-            clean = speaker.say(sentence, _vary(manner, rng))
+            read = sentence if task.spellings is None else respell(sentence, task.spellings, task.voice.language)
+            clean = speaker.say(read, _vary(manner, rng))
             samples = augmenter(_pad(resample(clean, speaker.sample_rate_hz, SAMPLE_RATE_HZ), rng), rng)
             name = f"{task.speaker_id}-{_CHAPTER}-{index:04d}"
             write_audio(folder / f"{name}.flac", _limit(samples), SAMPLE_RATE_HZ)
