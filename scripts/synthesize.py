@@ -40,8 +40,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--languages",
         nargs="+",
         metavar="NAME",
-        help="languages or accents of espeak-ng, such as az or en-us (default: those of --accents, else eight accents of"
-        " English)",
+        help="languages or accents of espeak-ng, such as az or en-us (default: those of --accents, or eight accents "
+        "of English)",
     )
     how.add_argument(
         "--accents",
