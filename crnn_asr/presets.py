@@ -13,8 +13,8 @@ _AN4 = RunConfig(
     augment=AugmentConfig(
         noise_probability=0.12,
         noise_snr_db=(0.0, 30.0),
-        noise_file_probability=0.45,
-        noise_file_snr_db=(-2.0, 25.0),
+        noise_file_probability=0.6,
+        noise_file_snr_db=(-5.0, 20.0),
         reverb_probability=0.4,
         reverb_decay_s=(0.15, 0.8),
         reverb_direct_db=(-15.0, 5.0),
@@ -23,7 +23,7 @@ _AN4 = RunConfig(
     ),
     spec_augment=SpecAugmentConfig(max_frequency_bins=27, num_time_masks=3),
     training=TrainingConfig(
-        epochs=120,
+        epochs=180,
         weight_decay=0.05,
         augment_ramp_share=0.1,
         batch_frames=6_000,
