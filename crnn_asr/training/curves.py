@@ -35,10 +35,11 @@ def best_of(rows: Sequence[Row]) -> Row:
 
 
 def draw_panel(axes: Any, panel: Panel, rows: Sequence[Row]) -> None:
-    """Draw the curves of a panel by epoch; an epoch without a key is a gap."""
+    """Draw the curves of a panel by epoch; an epoch without a key is a gap, a key that no epoch has is left out."""
     epochs = [row["epoch"] for row in rows]
-    curves = [[panel.factor * row.get(key, math.nan) for row in rows] for key in panel.lines]
-    for label, values in zip(panel.lines.values(), curves):
+    lines = {key: label for key, label in panel.lines.items() if any(key in row for row in rows)}
+    curves = [[panel.factor * row.get(key, math.nan) for row in rows] for key in lines]
+    for label, values in zip(lines.values(), curves):
         axes.plot(epochs, values, label=label, marker="o" if len(rows) < _FEW else None)
     axes.set(title=panel.title, xlabel="epoch", ylabel=panel.unit)
     is_log = panel.is_log and any(value > 0 for values in curves for value in values)
@@ -51,7 +52,7 @@ def draw_panel(axes: Any, panel: Panel, rows: Sequence[Row]) -> None:
         axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
     axes.grid(alpha=0.3)
     axes.xaxis.get_major_locator().set_params(integer=True)
-    if len(panel.lines) > 1:
+    if len(lines) > 1:
         axes.legend()
     if "dev_wer" in panel.lines and not is_log:
         best = best_of(rows)

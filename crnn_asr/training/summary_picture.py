@@ -23,6 +23,8 @@ def draw_summary(rows: Sequence[Row], title: str, path: Path) -> None:
     """Draw every panel that has a value in `rows`, at least one epoch, with the best epoch marked, as a PNG."""
     from matplotlib.figure import Figure
 
+    if not any(row.get("gpu_mib") for row in rows):  # there is none
+        rows = [{key: value for key, value in row.items() if key != "gpu_mib"} for row in rows]
     panels = [panel for panel in PANELS if any(key in row for key in panel.lines for row in rows)]
     columns = -(-len(panels) // 2)
     figure = Figure(figsize=(4.6 * columns, 7.6), layout="constrained")

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from crnn_asr.config import FeatureConfig, ModelConfig, RunConfig
+from crnn_asr.training import summary_picture
 from crnn_asr.training.alignment_picture import draw_alignment
 from crnn_asr.training.curves import ERRORS, LOSSES, best_of, draw_curves, draw_panel
 from crnn_asr.training.summary_picture import PANELS, draw_summary
@@ -93,6 +94,18 @@ def test_shares_are_drawn_in_percent():
     panel = next(panel for panel in PANELS if "wait_share" in panel.lines)
     draw_panel(axes, panel, [{**row, "wait_share": 0.25} for row in rows(3)])
     assert set(axes.lines[0].get_ydata()) == {25.0}
+
+
+def test_a_gpu_is_drawn_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    drawn: dict[str, int] = {}
+    monkeypatch.setattr(
+        summary_picture,
+        "draw_panel",
+        lambda axes, panel, told: (draw_panel(axes, panel, told), drawn.update({panel.title: len(axes.lines)})),
+    )
+    for mib, lines in ((0, 1), (300, 2)):
+        draw_summary([{**row, "gpu_mib": mib} for row in rows(2)], "title", tmp_path / "summary.png")
+        assert drawn["Memory"] == lines
 
 
 def test_a_logarithmic_axis_needs_something_above_zero(tmp_path: Path):
