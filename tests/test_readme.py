@@ -54,3 +54,15 @@ def test_options_in_examples_exist(command: str):
 def test_presets_are_in_the_table():
     rows = re.findall(r"^\| `(\w+)`", README.split("| preset |")[1].split("###")[0], re.MULTILINE)
     assert rows == list(PRESETS)
+
+
+@pytest.mark.parametrize(
+    "page", sorted(path for folder in (".", "docs", "data", "models/an4") for path in (ROOT / folder).glob("*.md"))
+)
+def test_files_that_a_page_names_exist(page: Path):
+    named = set(
+        re.findall(
+            r"\b(?:tests|benchmarks|scripts|docs)/[\w/]+(?:\.(?:py|md|png))?\b", page.read_text(encoding="utf-8")
+        )
+    )
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
