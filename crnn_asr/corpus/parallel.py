@@ -59,7 +59,9 @@ def map_in_processes(
 def _map_in_pool(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:
     size = 1 if workers == 1 else max(1, min(16, len(items) // (4 * workers)))
     context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
+    others = multiprocessing.active_children()
     pool = ProcessPoolExecutor(workers, context, _start_worker)
+    is_done = False
     chunks: deque[Future[list[Result]]] = deque()  # handed out, few at a time: memory does not grow with the items
     try:
         for start in range(0, len(items), size):
@@ -69,8 +71,18 @@ def _map_in_pool(function: Callable[[Item], Result], items: Sequence[Item], work
                 yield from chunks.popleft().result()
         while chunks:
             yield from chunks.popleft().result()
+        is_done = True
     finally:
-        pool.shutdown(cancel_futures=True)
+        try:
+            pool.shutdown(cancel_futures=True)  # waits for what the workers are at
+        except KeyboardInterrupt:  # without workers to end it, Python would wait for them for ever
+            for process in multiprocessing.active_children():
+                if process not in others:
+                    process.kill()
+            with interrupts_blocked():
+                pool.shutdown()
+            if is_done:  # else what ended the loop is on its way
+                raise
 
 
 def _map_chunk(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:

@@ -105,6 +105,15 @@ def test_an_interrupt_is_one_sentence_and_ends_the_workers(busy: subprocess.Pope
     assert (busy.returncode, errors) == (130, "error: interrupted\n")
 
 
+def test_a_second_interrupt_does_not_wait_for_what_the_workers_are_at(busy: subprocess.Popen[str]) -> None:
+    """They are at 16 items of 0.2 s each; without an end to them the process waited for ever."""
+    os.kill(busy.pid, signal.SIGINT)
+    time.sleep(1)
+    os.kill(busy.pid, signal.SIGINT)
+    _, errors = busy.communicate(timeout=30)
+    assert (busy.returncode, errors) == (130, "error: interrupted\n")
+
+
 def wait_until(condition: Callable[[], bool], timeout_s: float = 120.0) -> None:
     end = time.monotonic() + timeout_s
     while not condition():
