@@ -1,4 +1,4 @@
-"""Accents of other languages: an English "three" as a voice for French says it when it reads "srie".
+"""Accents of other languages: an English "three" as a voice for German says it when it reads "srie".
 
 Voices for other languages know the sounds of theirs and no others, as many speakers do. Only the words have to be
 spelled as that language would spell what it hears.
@@ -42,14 +42,14 @@ def read_accents(path: Path) -> dict[str, dict[str, str]]:
 
 
 def respell(sentence: str, spellings: Spellings, language: str) -> str:
-    """The sentence as the voice of a language is to read it; no letter of a word is passed over in silence.
+    """The sentence as the voice of a language is to read it, every word by its spelling.
 
     Raises:
         DataError: a word has no spelling.
 
     Example:
-        >>> respell("three six", {"three": "srie", "six": "sixe"}, "fr")
-        'srie sixe'
+        >>> respell("three six", {"three": "sri", "six": "sixe"}, "fr")
+        'sri sixe'
     """
     words = sentence.split()
     for word in words:
