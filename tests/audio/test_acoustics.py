@@ -178,19 +178,27 @@ def test_band_stop_of_a_tone() -> None:
 def test_soft_ends_are_cut_off_and_soft_middles_are_not(rate_hz: int, rng: np.random.Generator) -> None:
     samples = rng.normal(0, 0.1, 2 * rate_hz).astype(np.float32)
     second, margin = rate_hz, rate_hz // 100
-    samples[: second // 2] *= 0.01
+    samples[: second // 8] *= 0.03
     samples[second : second + second // 8] *= 1e-4
-    samples[-second // 4 :] *= 0.03
+    samples[-second // 4 :] *= 0.1
     for below_db, start, end in (
-        (20, second // 2, 7 * second // 4),
-        (36, second // 2, 2 * second),
-        (50, 0, 2 * second),
+        (15, second // 8, 2 * second - second // 5),  # of a quarter of a second that is soft, a fifth
+        (25, second // 8, 2 * second),
+        (36, 0, 2 * second),
     ):
         kept = acoustics.trim(samples, below_db, rate_hz)
         offset = int(np.flatnonzero(samples == kept[0])[0])
         np.testing.assert_array_equal(kept, samples[offset : offset + len(kept)])
         assert abs(offset - start) <= margin and abs(offset + len(kept) - end) <= margin
     assert len(acoustics.trim(np.zeros(1_000, np.float32), 20, rate_hz)) == 1_000
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 16_000])
+def test_silence_around_speech_is_cut_off_whatever_its_length(rate_hz: int, rng: np.random.Generator) -> None:
+    silence = rng.normal(0, 1e-4, rate_hz).astype(np.float32)
+    speech = rng.normal(0, 0.1, rate_hz).astype(np.float32)
+    kept = acoustics.trim(np.concatenate([silence, speech, silence]), 20, rate_hz)
+    assert abs(len(kept) - rate_hz) <= rate_hz // 50
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 16_000])
