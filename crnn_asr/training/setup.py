@@ -14,11 +14,11 @@ from crnn_asr.corpus.manifest import Problem, Utterance
 from crnn_asr.errors import DataError
 from crnn_asr.text.alphabet import ENGLISH, Alphabet
 from crnn_asr.text.normalize import normalize
-from crnn_asr.training.batches import BatchSource, select_examples
+from crnn_asr.training.batches import BatchSource, Example, select_examples
 from crnn_asr.training.budget import Budget, find_budget
 from crnn_asr.training.precision import fastest_precision
 from crnn_asr.training.records import Record, read_utterances
-from crnn_asr.training.transfer import Inheritance, checked
+from crnn_asr.training.transfer import Inheritance, checked, read_config
 
 HELD_OUT = 20  # where no dev manifest is given, one speaker (or utterance) of so many becomes dev
 
@@ -29,7 +29,8 @@ logger = logging.getLogger(__name__)
 class Setup:
     """A completed configuration and its data. `failed` are faults of the input, `skipped` what the limits leave out.
 
-    `budget` is the one that was found, if it was to be; `inheritance` what a new run has of another model.
+    `budget` is the one that was found, if it was to be; `inheritance` what a new run has of another model, and
+    `heard_before` how many dev recordings that model was trained on, as far as its manifests are still there.
     """
 
     config: RunConfig
@@ -39,6 +40,7 @@ class Setup:
     skipped: tuple[Problem, ...]
     budget: Budget | None
     inheritance: Inheritance | None
+    heard_before: int
 
 
 def prepare(config: RunConfig, alphabet: str, memory_share: float = 0.0, strict: bool = False) -> Setup:
@@ -102,6 +104,7 @@ def prepare(config: RunConfig, alphabet: str, memory_share: float = 0.0, strict:
         tuple(skipped + dev_skipped),
         budget,
         inheritance,
+        heard_before(Path(config.transfer.model), dev_examples) if inheritance else 0,
     )
 
 
@@ -159,6 +162,19 @@ def hold_out(utterances: Sequence[Utterance]) -> tuple[list[Utterance], list[Utt
         return train, dev
     dev = list(utterances[::HELD_OUT])
     return [utterance for number, utterance in enumerate(utterances) if number % HELD_OUT], dev
+
+
+def heard_before(model: Path, dev: Sequence[Example]) -> int:
+    """How many of these recordings a run or a `.keras` file was trained on; 0 where its manifests are gone."""
+    source = read_config(model)
+    try:
+        utterances = [
+            found for name in source.train_manifests for found in read_utterances(Path(name), source.features)[0]
+        ]
+    except (DataError, OSError):  # moved or changed since
+        return 0
+    heard = {utterance.audio_path for utterance in (utterances if source.dev_manifest else hold_out(utterances)[0])}
+    return sum(example.utterance.audio_path in heard for example in dev)
 
 
 def choose_alphabet(wish: str, utterances: Sequence[Utterance], config: RunConfig) -> tuple[str, ...]:

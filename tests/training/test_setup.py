@@ -10,8 +10,9 @@ from crnn_asr.config import TextConfig
 from crnn_asr.corpus.manifest import Utterance
 from crnn_asr.errors import DataError
 from crnn_asr.presets import PRESETS
+from crnn_asr.strict_json import save_config
 from crnn_asr.text.alphabet import ENGLISH
-from crnn_asr.training.setup import choose_alphabet, hold_out, prepare
+from crnn_asr.training.setup import choose_alphabet, heard_before, hold_out, prepare
 
 
 def utterances(speakers: list[str]) -> list[Utterance]:
@@ -33,6 +34,15 @@ def test_held_out_speakers_are_not_trained_on(count):
 def test_few_speakers_give_every_twentieth_utterance():
     train, dev = hold_out(utterances(["a", "b"] * 30))
     assert [u.id for u in dev] == ["0", "20", "40"] and len(train) == 57
+
+
+def test_what_a_run_held_out_or_has_lost_it_did_not_hear(tone_corpus, tmp_path):
+    setup = prepare(config(tone_corpus / "train.jsonl"), "auto")
+    save_config(setup.config, tmp_path / "config.json")
+    assert heard_before(tmp_path, setup.dev.examples) == 0
+    assert heard_before(tmp_path, setup.train.examples) == len(setup.train.examples)
+    save_config(replace(setup.config, train_manifests=("gone.jsonl",)), tmp_path / "config.json")
+    assert heard_before(tmp_path, setup.train.examples) == 0
 
 
 def test_alphabets():
