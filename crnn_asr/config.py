@@ -234,6 +234,7 @@ class TrainingConfig:
     average_steps: int = 0  # over which weights are averaged (exponentially) for dev and for the model; 0 is off
     precision: str = "auto"  # of the large products: float32, bfloat16, or auto, which a run replaces by what is faster
     early_stopping_epochs: int = 0  # in a row, none of them the best so far, before the run ends; 0 is off
+    keep: str = "best"  # whose weights are the model: best (of the epochs on dev, see `training.choice`) or last
     checkpoint_every_s: float = 60.0  # inside an epoch; one is always written at its end
     keep_checkpoints: int = 3  # the newest and those before it, for one may be damaged
     max_bad_steps: int = 20  # in a row whose loss or gradient is not finite, before the run goes back to a good state
@@ -254,6 +255,12 @@ class TrainingConfig:
         require(
             self.precision in ("auto", "float32", "bfloat16"),
             f"precision must be auto, float32 or bfloat16, got {self.precision!r}",
+        )
+        require(self.keep in ("best", "last"), f"keep must be best or last, got {self.keep!r}")
+        require(
+            self.keep == "best" or (self.schedule == "cosine" and not self.early_stopping_epochs),
+            "where the last epoch is kept, none is the best: schedule must be cosine and early stopping off, "
+            f"got {self.schedule} and {self.early_stopping_epochs} epochs",
         )
         require(self.clip_norm > 0, f"clip_norm must be positive, got {self.clip_norm}")
         _require_probability("augment_ramp_share", self.augment_ramp_share)

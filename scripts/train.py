@@ -169,7 +169,7 @@ def train(directory: Any, began: Any, config: RunConfig, args: argparse.Namespac
         note(f"stopped after step {p.step}, everything is saved; go on with --resume")
         return 128 + (signal_number or signal.SIGTERM)  # which another worker received
     print(
-        f"best epoch {p.best_epoch}: dev WER {100 * p.best_wer:.2f} %; "
+        f"{config.training.keep} epoch {p.best_epoch}: dev WER {100 * p.best_wer:.2f} %; "
         f"{p.seconds / 60:.1f} minutes of training; the model is in {directory.root}"
     )
     return FAILED if setup.failed or unusable else OK

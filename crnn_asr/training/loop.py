@@ -5,7 +5,7 @@ import math
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from typing import Any
 
 import tensorflow as tf
@@ -259,10 +259,12 @@ class Trainer:
         dev_loss, wer, num_words, wer_percent, cer_percent = self.replicas.from_chief(*numbers)
         p.epoch += 1
         choice = Choice(p.best_epoch, p.best_wer, p.best_loss, p.lowest_wer).after(p.epoch, wer, dev_loss, num_words)
-        is_best = choice.epoch == p.epoch
+        if training.keep == "last":
+            choice = replace(choice, epoch=p.epoch, wer=wer, loss=dev_loss)
+        is_kept = choice.epoch == p.epoch
         heard = {"dev_loss": dev_loss, "dev_wer": wer_percent, "dev_cer": cer_percent}
         metrics = epoch_metrics(p, plan, rate, heard, (resident_memory(), gpu_memory()))
-        p.best_scores = heard if is_best else p.best_scores
+        p.best_scores = heard if is_kept else p.best_scores
         p.begin_epoch()
         self._judge(choice)
         metrics["best_epoch"] = p.best_epoch
@@ -270,14 +272,14 @@ class Trainer:
         if self.replicas.is_chief:
             self.run.require_there()
             rows = self.journal.add_epoch(metrics)
-            if is_best:
+            if is_kept:
                 save_checkpoint(self.run.best, self.dev.model.weights, p)
                 write_predictions(texts, self.run.predictions)
             size = int(self.model.count_params())
             self.journal.write_summary(self.config.preset, p, self.train_source, self.dev.source, size)
             yield from self._watch_memory(rows)
         self.save()
-        yield EpochDone(metrics, is_best, texts)
+        yield EpochDone(metrics, is_kept and training.keep == "best", texts)
 
     def _watch_memory(self, rows: list[dict[str, Any]]) -> Iterator[Incident]:
         growth = steady_growth([row["resident_mib"] for row in rows])

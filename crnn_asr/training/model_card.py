@@ -37,7 +37,7 @@ def model_card(root: Path, config: RunConfig, facts: Facts, rows: Sequence[Row],
     parts = [
         f"{MARK}\n# {name}: a speech recognizer, preset {config.preset}",
         f"Training is over: {done}." if is_over else f"{done}; training goes on, or can with --resume.",
-        _results(root, rows),
+        _results(root, rows, config.training.keep),
         _data(config, facts),
         _recipe(config, facts),
         _use(root),
@@ -46,20 +46,25 @@ def model_card(root: Path, config: RunConfig, facts: Facts, rows: Sequence[Row],
     return "\n\n".join(parts) + "\n"
 
 
-def _results(root: Path, rows: Sequence[Row]) -> str:
+def _results(root: Path, rows: Sequence[Row], keep: str) -> str:
     if not rows:
         return "## Results\n\nNone yet: the first epoch is not over."
-    best, last = best_of(rows), rows[-1]
+    columns = {"best": best_of(rows)} if keep == "best" else {}
+    columns["last"] = rows[-1]
     names = {"dev_wer": ("dev WER", " %"), "dev_cer": ("dev CER", " %"), "dev_loss": ("dev loss", "")}
     names["train_loss"] = ("training loss", "")
-    lines = [f"| | epoch {best['epoch']}, the best | epoch {last['epoch']}, the last |", "|---|---|---|"]
-    lines += [f"| {name} | {best[key]:.2f}{unit} | {last[key]:.2f}{unit} |" for key, (name, unit) in names.items()]
+    table = [
+        ["", *(f"epoch {row['epoch']}, the {which}" for which, row in columns.items())],
+        ["---"] * (1 + len(columns)),
+    ]
+    table += [[name, *(f"{row[key]:.2f}{unit}" for row in columns.values())] for key, (name, unit) in names.items()]
     minutes = sum(row["seconds"] for row in rows) / 60
     return "\n".join(
         [
             "## Results\n",
-            *lines,
-            "\nGreedy decoding, float weights; losses are CTC's, in nats an utterance. Dev chose the best epoch, so",
+            *(f"| {' | '.join(cells)} |" for cells in table),
+            "\nGreedy decoding, float weights; losses are CTC's, in nats an utterance. "
+            + ("Dev chose the best epoch, so" if keep == "best" else "The last is the model. Still,"),
             "expect somewhat more errors on other recordings of the same kind:",
             f"`python scripts/evaluate.py {shlex.quote(str(root))} TEST.jsonl` tells how many.",
             f"{minutes:.1f} minutes of training steps. What was heard in each dev utterance is in `predictions.csv`.",

@@ -137,6 +137,12 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="end after N epochs none of which was the best so far; 0 is off",
     )
+    recipe.add_argument(
+        "--keep",
+        choices=("best", "last"),
+        help="the epoch whose weights are the model: the best on dev, or the last, where dev is unlike what is to be "
+        "recognised (default: best)",
+    )
     recipe.add_argument("--max-duration", type=positive_float, help="longest utterance, in seconds")
     recipe.add_argument("--no-augment", action="store_true", help="train on the recordings as they are")
     recipe.add_argument("--seed", type=non_negative_int, help="of weights, order, augmentation and dropout")
@@ -195,6 +201,7 @@ def wanted_config(args: argparse.Namespace, base: RunConfig) -> RunConfig:
         "learning_rate": args.learning_rate,
         "schedule": args.schedule,
         "early_stopping_epochs": args.early_stopping,
+        "keep": args.keep,
         "max_duration_s": args.max_duration,
         "seed": args.seed,
     }

@@ -111,7 +111,8 @@ class Recorder:
         draw_curves(rows, self.run.curves)
         best = best_of(rows)
         title = f"{self.config.preset}, {self.facts.train_hours:.2f} h of speech, {len(rows)} epochs"
-        result = f"WER {best['dev_wer']:.2f} %, CER {best['dev_cer']:.2f} % in the best, epoch {best['epoch']}"
+        which = f"{self.config.training.keep}, epoch {best['epoch']}"
+        result = f"WER {best['dev_wer']:.2f} %, CER {best['dev_cer']:.2f} % in the {which}"
         draw_summary(rows, f"{title}: {result}", self.run.summary_picture)
 
     def _alignment(self) -> Picture | None:

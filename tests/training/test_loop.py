@@ -10,6 +10,7 @@ import pytest
 from crnn_asr.config import ModelConfig, RunConfig, TrainingConfig
 from crnn_asr.presets import PRESETS
 from crnn_asr.strict_json import save_config
+from crnn_asr.training.checkpoint import read_checkpoint
 from crnn_asr.training.choice import Choice
 from crnn_asr.training.events import EpochDone, StepDone, Stopped
 from crnn_asr.training.loop import Trainer
@@ -158,6 +159,25 @@ def test_the_schedule_ends_with_the_run_whatever_is_drawn(tone_corpus, tmp_path)
         rates += [run._rate(batch / batches) for batch in range(0, batches, 2)]
     assert (np.diff(rates) < 0).all() and rates[0] == TRAINING.learning_rate
     assert rates[-1] == pytest.approx(TRAINING.learning_rate * (np.pi / 2 / len(rates)) ** 2, rel=0.1)
+
+
+@pytest.mark.parametrize(("keep", "kept"), [("best", 1), ("last", 3)])
+def test_the_epoch_that_is_kept(tone_corpus, tmp_path, keep, kept):
+    run = trainer(tmp_path / "run", tone_corpus, keep=keep)
+    events = []
+    for event in run.events():
+        if isinstance(event, EpochDone):
+            events.append(event)
+            run.progress.best_wer, run.progress.best_loss, run.progress.lowest_wer = (
+                -1.0,
+                -1.0,
+                -1.0,
+            )  # not to be beaten
+    assert [event.metrics["best_epoch"] for event in events] == [1, 2, 3][:kept] + [1] * (3 - kept)
+    assert [event.is_best for event in events] == [keep == "best", False, False]
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert (summary["best_epoch"], summary["dev_wer"]) == (kept, events[kept - 1].metrics["dev_wer"])
+    assert read_checkpoint(tmp_path / "run" / "checkpoints" / "best.npz")[0].epoch == kept
 
 
 def test_a_run_that_gets_no_better_ends_early(tone_corpus, tmp_path):

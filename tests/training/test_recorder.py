@@ -19,7 +19,7 @@ from crnn_asr.text.metrics import score
 from crnn_asr.training import recorder as recorder_module
 from crnn_asr.training.events import EpochDone, Event, StepDone
 from crnn_asr.training.loop import Trainer
-from crnn_asr.training.model_card import MARK
+from crnn_asr.training.model_card import MARK, model_card
 from crnn_asr.training.recorder import Recorder
 from crnn_asr.training.run import RunDirectory
 from crnn_asr.training.setup import prepare
@@ -212,6 +212,18 @@ def test_the_card_is_there_from_the_first_step_on_and_grows(whole, states, tone_
     assert f"| dev WER | {summary['dev_wer']:.2f} % |" in text and f"{summary['parameters']:,} parameters" in text
     assert f"| train | 24 | {summary['train_hours']:.2f} | {tone_corpus.name}/train.jsonl |" in text
     assert str(tone_corpus) not in text
+
+
+def test_a_card_of_a_run_that_keeps_its_last_epoch(tone_corpus, tmp_path):
+    _, recorder = recorder_of(tmp_path / "run", tone_corpus, trainer=False)
+    rows = [event.metrics for event in told(recorder.run, 3)]
+    last = replace(recorder.config, training=replace(TRAINING, keep="last"))
+    for config, head in (
+        (recorder.config, "| epoch 3, the best | epoch 3, the last |"),
+        (last, "| epoch 3, the last |"),
+    ):
+        text = model_card(tmp_path / "run", config, recorder.facts, rows, True)
+        assert f"\n|  {head}\n" in text and ("chose the best" in text) == (config is not last)
 
 
 def test_a_card_that_somebody_wrote_is_kept(tone_corpus, tmp_path, capsys):
