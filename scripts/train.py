@@ -53,6 +53,9 @@ def begin(args: argparse.Namespace) -> int:
     if args.freeze and not (args.init or args.resume):
         complain("--freeze keeps layers of the model that --init names; give both, or leave it out")
         return USAGE
+    if args.keep == "last" and (args.early_stopping or args.schedule == "plateau"):
+        complain("--early-stopping and --schedule plateau go by the best epoch; leave them out, or --keep last")
+        return USAGE
     if args.from_run and args.resume:
         complain("--from-run starts a run and --resume goes on with one; give one of them")
         return USAGE

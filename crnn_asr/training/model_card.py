@@ -46,6 +46,12 @@ def model_card(root: Path, config: RunConfig, facts: Facts, rows: Sequence[Row],
     return "\n\n".join(parts) + "\n"
 
 
+_CHOSEN = {
+    "best": "Dev chose the best epoch, so\nexpect somewhat more errors on other recordings of the same kind:",
+    "last": "Dev chose none of the epochs;\non other recordings there may be more errors or fewer:",
+}
+
+
 def _results(root: Path, rows: Sequence[Row], keep: str) -> str:
     if not rows:
         return "## Results\n\nNone yet: the first epoch is not over."
@@ -63,9 +69,7 @@ def _results(root: Path, rows: Sequence[Row], keep: str) -> str:
         [
             "## Results\n",
             *(f"| {' | '.join(cells)} |" for cells in table),
-            "\nGreedy decoding, float weights; losses are CTC's, in nats an utterance. "
-            + ("Dev chose the best epoch, so" if keep == "best" else "The last is the model. Still,"),
-            "expect somewhat more errors on other recordings of the same kind:",
+            f"\nGreedy decoding, float weights; losses are CTC's, in nats an utterance. {_CHOSEN[keep]}",
             f"`python scripts/evaluate.py {shlex.quote(str(root))} TEST.jsonl` tells how many.",
             f"{minutes:.1f} minutes of training steps. What was heard in each dev utterance is in `predictions.csv`.",
             "\n![curves by epoch](summary.png)",

@@ -124,6 +124,13 @@ def test_options_of_the_budget_that_make_no_sense(tone_corpus, tmp_path, script,
     assert "give it a number" in capsys.readouterr().err
 
 
+def test_the_last_epoch_and_what_goes_by_the_best(tone_corpus, tmp_path, script, capsys):
+    data = ["--train", str(tone_corpus / "train.jsonl"), "--out", str(tmp_path / "run"), "--keep", "last"]
+    for other in (["--early-stopping", "2"], ["--schedule", "plateau"]):
+        assert script("train").main([*data, *other]) == 2
+        assert "go by the best epoch; leave them out, or --keep last" in capsys.readouterr().err
+
+
 def test_an_unwritable_output_folder(tone_corpus, tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
