@@ -53,6 +53,12 @@ PRESETS: dict[str, RunConfig] = {
         training=TrainingConfig(epochs=40, max_batch_utterances=20, learning_rate=4e-3, warmup_steps=100),
     ),
     "an4": _AN4,
+    "clean": replace(
+        _AN4,
+        preset="clean",
+        augment=replace(_AN4.augment, noise_probability=0.0, noise_file_probability=0.0, reverb_probability=0.0),
+        training=replace(_AN4.training, epochs=120),
+    ),
     "words": replace(
         _AN4,
         preset="words",

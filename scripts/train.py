@@ -93,7 +93,16 @@ def begin(args: argparse.Namespace) -> int:
             *most, _ = base.model.layers
             complain(f"--freeze: expected 0 to {len(most)} layers ({', '.join(most)}), got {args.freeze}")
             return USAGE
-        config = find_manifests(wanted_config(args, base))
+        config = wanted_config(args, base)
+        unused = (
+            ("--noise", config.noise_dir and not config.augment.noise_file_probability),
+            ("--rooms", config.rooms_dir and not config.augment.reverb_probability),
+        )
+        if wrong := [option for option, is_unused in unused if is_unused]:
+            without = "--no-augment" if args.no_augment else f"--preset {config.preset}"
+            complain(f"{' and '.join(wrong)} would do nothing with {without}; leave out one or the other")
+            return USAGE
+        config = find_manifests(config)
     if count > 1:
         note(f"worker {number} of 0 to {count - 1}: waits until all are started")
     with directory.locked() if number == 0 else nullcontext():

@@ -143,7 +143,7 @@ def test_presets_have_their_sizes():
     assert millions["base"] == pytest.approx(8, abs=0.5)
     assert millions["librispeech"] > 15
     reductions = {name: preset.model.time_reduction for name, preset in PRESETS.items()}
-    assert reductions == {"tiny": 4, "an4": 4, "words": 2, "base": 4, "librispeech": 4}
+    assert reductions == {"tiny": 4, "an4": 4, "clean": 4, "words": 2, "base": 4, "librispeech": 4}
 
 
 def test_the_hand_written_gradient_of_batch_norm_is_the_automatic_one(rng):

@@ -131,6 +131,17 @@ def test_the_last_epoch_and_what_goes_by_the_best(tone_corpus, tmp_path, script,
         assert "go by the best epoch; leave them out, or --keep last" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("without", [["--preset", "clean"], ["--no-augment"]])
+def test_noise_and_rooms_that_nobody_would_hear(tmp_path, script, capsys, without):
+    data = ["--out", str(tmp_path / "run"), "--train", str(tmp_path / "train.jsonl"), *without]
+    assert script("train").main([*data, "--noise", str(tmp_path), "--rooms", str(tmp_path)]) == 2
+    assert f"--noise and --rooms would do nothing with {' '.join(without)}" in capsys.readouterr().err
+    assert script("train").main([*data, "--rooms", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert "--rooms would do nothing" in said and "--noise" not in said
+
+
+
 def test_an_unwritable_output_folder(tone_corpus, tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
