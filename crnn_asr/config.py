@@ -221,8 +221,6 @@ class TrainingConfig:
 
     epochs: int = 60
     augment_ramp_share: float = 0.0  # of the epochs, in which augmentation grows from nothing to what it says
-    scene_fall_share: float = 0.0  # of the epochs, the last, in which noise, rooms, gain and the like become rarer
-    scene_fall_to: float = 0.3  # share of their probabilities that is left of them in the last epoch
     batch_frames: int = 8_000  # 100 a second
     max_batch_utterances: int = 32
     accumulate_batches: int = 1  # batches a step; their gradients are summed as those of one large batch
@@ -265,8 +263,7 @@ class TrainingConfig:
             f"got {self.schedule} and {self.early_stopping_epochs} epochs",
         )
         require(self.clip_norm > 0, f"clip_norm must be positive, got {self.clip_norm}")
-        for name in ("augment_ramp_share", "scene_fall_share", "scene_fall_to"):
-            _require_probability(name, getattr(self, name))
+        _require_probability("augment_ramp_share", self.augment_ramp_share)
         weight = self.inner_loss_weight
         require(0 <= weight < 1, f"inner_loss_weight must be from 0 to below 1, got {weight}")
         for name in (

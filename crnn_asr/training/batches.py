@@ -188,19 +188,12 @@ class BatchSource:
             # Too short is what is cut too closely, or planned by a duration that is too long in the manifest.
             if config.model.output_length(config.features.num_frames(len(played))) >= example.min_logit_frames:
                 samples = played
-        return self.augmenter.apply(samples, self.augmenter.scaled(self._scene_strength(plan.epoch)).draw_scene(rng))
+        return self.augmenter.apply(samples, self.augmenter.scaled(self._strength(plan.epoch)).draw_scene(rng))
 
     def _strength(self, epoch: int) -> float:
         """The share of augmentation that an epoch gets: it grows in the first ones, where there is a ramp."""
         ramp = self.config.training.augment_ramp_share * self.config.training.epochs
         return min(1.0, epoch / ramp) if ramp else 1.0
-
-    def _scene_strength(self, epoch: int) -> float:
-        """The share that noise, rooms and all else beside tempo and masks get: it may fall in the last epochs."""
-        training = self.config.training
-        fall, left = training.scene_fall_share * training.epochs, training.epochs - 1 - epoch
-        fallen = max(0.0, 1 - left / fall) if fall else 0.0
-        return self._strength(epoch) * (1 - fallen * (1 - training.scene_fall_to))
 
     def dataset(self, plan: Plan, start: int = 0, workers: int = 2, share: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
         """Batches of an epoch from number `start` on: features, feature_lengths, labels, label_lengths.

@@ -60,18 +60,6 @@ def test_augmentation_grows_over_the_ramp(tone_corpus):
         np.testing.assert_array_equal(left[0], right[0])
 
 
-def test_scenes_become_rarer_in_the_last_epochs(tone_corpus):
-    """As from the start, then halfway, then what is to be left: as with so small probabilities; the tempo stays."""
-    loud = replace(TEMPO, noise_probability=0.8, gain_probability=0.6)
-    training = replace(CONFIG.training, epochs=10, scene_fall_share=0.4, scene_fall_to=0.2)
-    falling = BatchSource(examples(tone_corpus), replace(CONFIG, training=training), Augmenter(loud))
-    for number, share in ((0, 1.0), (5, 1.0), (7, 0.6), (9, 0.2)):
-        rarer = replace(loud, noise_probability=0.8 * share, gain_probability=0.6 * share)
-        steady = BatchSource(examples(tone_corpus), CONFIG, Augmenter(rarer))
-        for left, right in zip(epoch(falling, number), epoch(steady, number), strict=True):
-            np.testing.assert_array_equal(left[0], right[0])
-
-
 def test_a_plan_knows_the_arrays(tone_corpus):
     """Lengths after the drawn tempo, shapes, and the padding of the epoch."""
     augmented, true, padded, changed = source(tone_corpus), 0, 0, 0
