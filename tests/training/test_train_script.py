@@ -141,7 +141,6 @@ def test_noise_and_rooms_that_nobody_would_hear(tmp_path, script, capsys, withou
     assert "--rooms would do nothing" in said and "--noise" not in said
 
 
-
 def test_an_unwritable_output_folder(tone_corpus, tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
