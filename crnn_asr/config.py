@@ -279,6 +279,11 @@ class TrainingConfig:
             require(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")
         _require_range("duration", (self.min_duration_s, self.max_duration_s), 0.0)
 
+    @property
+    def ramp_epochs(self) -> float:
+        """So many epochs have less augmentation than those after them."""
+        return self.augment_ramp_share * self.epochs
+
 
 @dataclass(frozen=True)
 class TransferConfig:

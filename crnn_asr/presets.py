@@ -11,11 +11,11 @@ _AN4 = RunConfig(
     # Each of these was chosen on AN4 dev: see docs/log.md.
     model=ModelConfig(conv_filters=(32, 64, 64, 64), conv_strides=((2, 2), (2, 2), (1, 2), (1, 1)), dropout=0.4),
     augment=AugmentConfig(
-        noise_probability=0.12,
+        noise_probability=0.08,
         noise_snr_db=(0.0, 30.0),
-        noise_file_probability=0.6,
-        noise_file_snr_db=(-5.0, 20.0),
-        reverb_probability=0.4,
+        noise_file_probability=0.4,
+        noise_file_snr_db=(-5.0, 15.0),
+        reverb_probability=0.35,
         reverb_decay_s=(0.15, 0.8),
         reverb_direct_db=(-15.0, 5.0),
         speed_probability=0.8,
@@ -23,13 +23,14 @@ _AN4 = RunConfig(
     ),
     spec_augment=SpecAugmentConfig(max_frequency_bins=27, num_time_masks=3),
     training=TrainingConfig(
-        epochs=180,
+        epochs=160,
         weight_decay=0.05,
-        augment_ramp_share=0.1,
+        augment_ramp_share=0.5,
         batch_frames=6_000,
         max_batch_utterances=16,
         inner_loss_weight=0.3,
         average_steps=300,
+        keep="last",
     ),
 )
 
@@ -57,7 +58,7 @@ PRESETS: dict[str, RunConfig] = {
         _AN4,
         preset="clean",
         augment=replace(_AN4.augment, noise_probability=0.0, noise_file_probability=0.0, reverb_probability=0.0),
-        training=replace(_AN4.training, epochs=120),
+        training=replace(_AN4.training, epochs=120, augment_ramp_share=0.1),
     ),
     "words": replace(
         _AN4,
@@ -68,6 +69,7 @@ PRESETS: dict[str, RunConfig] = {
         # Few speakers become many by speed and stretch, few microphones by gain and response; soft ends may be cut off.
         augment=replace(
             _AN4.augment,
+            noise_probability=0.12,
             noise_file_probability=0.25,
             noise_file_snr_db=(5.0, 30.0),
             reverb_probability=0.3,

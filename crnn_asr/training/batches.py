@@ -192,7 +192,7 @@ class BatchSource:
 
     def _strength(self, epoch: int) -> float:
         """The share of augmentation that an epoch gets: it grows in the first ones, where there is a ramp."""
-        ramp = self.config.training.augment_ramp_share * self.config.training.epochs
+        ramp = self.config.training.ramp_epochs
         return min(1.0, epoch / ramp) if ramp else 1.0
 
     def dataset(self, plan: Plan, start: int = 0, workers: int = 2, share: tuple[int, int] = (0, 1)) -> tf.data.Dataset:

@@ -3,7 +3,8 @@
 A dev set of a hundred utterances tells word error rates to a point or two, and the lowest of a hundred epochs is luck:
 weights of an epoch in the middle of a run, whose learning rate was still high. So of all epochs whose rate lies within
 one standard error of the lowest, that with the lowest loss is kept (the one-standard-error rule of Breiman et al.,
-Classification and Regression Trees, 1984, section 3.4.3).
+Classification and Regression Trees, 1984, section 3.4.3). While augmentation still grows, the newest epoch is kept, and
+the choice begins with the first that has it in full.
 """
 
 import math

@@ -258,7 +258,10 @@ class Trainer:
             numbers = [loss, words.rate, words.units, words.percent, scores.characters.percent]
         dev_loss, wer, num_words, wer_percent, cer_percent = self.replicas.from_chief(*numbers)
         p.epoch += 1
-        choice = Choice(p.best_epoch, p.best_wer, p.best_loss, p.lowest_wer).after(p.epoch, wer, dev_loss, num_words)
+        earlier = Choice(p.best_epoch, p.best_wer, p.best_loss, p.lowest_wer)
+        if p.epoch - 2 < training.ramp_epochs:  # the one before had less augmentation, which clean dev speech favors
+            earlier = Choice()
+        choice = earlier.after(p.epoch, wer, dev_loss, num_words)
         if training.keep == "last":
             choice = replace(choice, epoch=p.epoch, wer=wer, loss=dev_loss)
         is_kept = choice.epoch == p.epoch

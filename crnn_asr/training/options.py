@@ -141,7 +141,8 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
         "--keep",
         choices=("best", "last"),
         help="the epoch whose weights are the model: the best on dev, or the last, where dev is unlike what is to be "
-        "recognised (default: best)",
+        "recognised: in the quiet, say (default: last with an4, clean and words, without --early-stopping and "
+        "--schedule plateau; else best)",
     )
     recipe.add_argument("--max-duration", type=positive_float, help="longest utterance, in seconds")
     recipe.add_argument("--no-augment", action="store_true", help="train on the recordings as they are")
@@ -201,7 +202,7 @@ def wanted_config(args: argparse.Namespace, base: RunConfig) -> RunConfig:
         "learning_rate": args.learning_rate,
         "schedule": args.schedule,
         "early_stopping_epochs": args.early_stopping,
-        "keep": args.keep,
+        "keep": args.keep or ("best" if args.early_stopping or args.schedule == "plateau" else None),
         "max_duration_s": args.max_duration,
         "seed": args.seed,
     }

@@ -161,9 +161,14 @@ def test_the_schedule_ends_with_the_run_whatever_is_drawn(tone_corpus, tmp_path)
     assert rates[-1] == pytest.approx(TRAINING.learning_rate * (np.pi / 2 / len(rates)) ** 2, rel=0.1)
 
 
-@pytest.mark.parametrize(("keep", "kept"), [("best", 1), ("last", 3)])
-def test_the_epoch_that_is_kept(tone_corpus, tmp_path, keep, kept):
-    run = trainer(tmp_path / "run", tone_corpus, keep=keep)
+@pytest.mark.parametrize(
+    ("keep", "ramp", "bests"),
+    [("best", 0.0, [1, 1, 1]), ("best", 0.3, [1, 2, 2]), ("best", 0.5, [1, 2, 3]), ("last", 0.0, [1, 2, 3])],
+)
+def test_the_epoch_that_is_kept(tone_corpus, tmp_path, keep, ramp, bests):
+    """Where augmentation grows over 0.9 and 1.5 of three epochs, the second and the third are the first in full."""
+    run = trainer(tmp_path / "run", tone_corpus, keep=keep, augment_ramp_share=ramp)
+    kept = bests[-1]
     events = []
     for event in run.events():
         if isinstance(event, EpochDone):
@@ -173,8 +178,8 @@ def test_the_epoch_that_is_kept(tone_corpus, tmp_path, keep, kept):
                 -1.0,
                 -1.0,
             )  # not to be beaten
-    assert [event.metrics["best_epoch"] for event in events] == [1, 2, 3][:kept] + [1] * (3 - kept)
-    assert [event.is_best for event in events] == [keep == "best", False, False]
+    assert [event.metrics["best_epoch"] for event in events] == bests
+    assert [event.is_best for event in events] == [keep == "best" and best == n for n, best in enumerate(bests, 1)]
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert (summary["best_epoch"], summary["dev_wer"]) == (kept, events[kept - 1].metrics["dev_wer"])
     assert read_checkpoint(tmp_path / "run" / "checkpoints" / "best.npz")[0].epoch == kept

@@ -1,5 +1,6 @@
 """scripts/train.py as a person meets it: interrupted, killed, called wrongly."""
 
+import argparse
 import json
 import os
 import signal
@@ -12,6 +13,8 @@ import pytest
 
 from crnn_asr.errors import ModelError
 from crnn_asr.inference.recognizer import Recognizer
+from crnn_asr.presets import PRESETS
+from crnn_asr.training.options import add_training_options, wanted_config
 from crnn_asr.training.run import RunDirectory
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -129,6 +132,16 @@ def test_the_last_epoch_and_what_goes_by_the_best(tone_corpus, tmp_path, script,
     for other in (["--early-stopping", "2"], ["--schedule", "plateau"]):
         assert script("train").main([*data, *other]) == 2
         assert "go by the best epoch; leave them out, or --keep last" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "keep"),
+    [("", "last"), ("--early-stopping 2", "best"), ("--schedule plateau", "best"), ("--keep best", "best")],
+)
+def test_what_goes_by_the_best_epoch_keeps_it(options, keep):
+    parser = argparse.ArgumentParser()
+    add_training_options(parser)
+    assert wanted_config(parser.parse_args(options.split()), PRESETS["an4"]).training.keep == keep
 
 
 @pytest.mark.parametrize("without", [["--preset", "clean"], ["--no-augment"]])
