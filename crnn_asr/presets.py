@@ -81,7 +81,7 @@ PRESETS: dict[str, RunConfig] = {
             gain_db=(-20.0, 10.0),
             equalizer_probability=0.7,
         ),
-        training=replace(_AN4.training, epochs=25, augment_ramp_share=0.2),
+        training=replace(_AN4.training, epochs=25, augment_ramp_share=0.2, keep="best"),
     ),
     "base": RunConfig(
         preset="base",

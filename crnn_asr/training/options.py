@@ -141,7 +141,7 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
         "--keep",
         choices=("best", "last"),
         help="the epoch whose weights are the model: the best on dev, or the last, where dev is unlike what is to be "
-        "recognised: in the quiet, say (default: last with an4, clean and words, without --early-stopping and "
+        "recognised: in the quiet, say (default: last with the presets an4 and clean, without --early-stopping and "
         "--schedule plateau; else best)",
     )
     recipe.add_argument("--max-duration", type=positive_float, help="longest utterance, in seconds")
