@@ -120,7 +120,7 @@ def announce(setup: Any, directory: Any, args: argparse.Namespace) -> None:
     if setup.heard_before:
         note(
             f"{setup.heard_before} of {len(setup.dev.examples)} dev recordings were in the training of {args.init}, so "
-            "the epoch is chosen by what that model knew already; name others with --dev"
+            "dev WER tells what that model knew already; name others with --dev"
         )
     if setup.config.transfer.freeze:
         note(f"frozen: {', '.join(setup.config.model.layers[: setup.config.transfer.freeze])}")
