@@ -258,10 +258,9 @@ class Trainer:
             numbers = [loss, words.rate, words.units, words.percent, scores.characters.percent]
         dev_loss, wer, num_words, wer_percent, cer_percent = self.replicas.from_chief(*numbers)
         p.epoch += 1
+        # Not compared with epochs of less augmentation, which clean dev speech favors.
         earlier = Choice(p.best_epoch, p.best_wer, p.best_loss, p.lowest_wer)
-        if p.epoch - 2 < training.ramp_epochs:  # the one before had less augmentation, which clean dev speech favors
-            earlier = Choice()
-        choice = earlier.after(p.epoch, wer, dev_loss, num_words)
+        choice = (Choice() if p.epoch - 2 < training.ramp_epochs else earlier).after(p.epoch, wer, dev_loss, num_words)
         if training.keep == "last":
             choice = replace(choice, epoch=p.epoch, wer=wer, loss=dev_loss)
         is_kept = choice.epoch == p.epoch
