@@ -2,33 +2,21 @@
 
 import argparse
 import json
-import shlex
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from crnn_asr.console import FAILED, OK, complain, positive_int, run
 from crnn_asr.corpus.manifest import Utterance, read_manifest
 from crnn_asr.corpus.voices import DEV, TEST, TRAIN
+from crnn_asr.stages import Stage, run_stage, stops
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA, MODEL = Path("data/demo"), Path("models/demo")
 INT8_MODEL, KERAS_MODEL = MODEL / "model.int8.tflite", MODEL / "model.keras"
 FLOAT_RESULT, INT8_RESULT, TRANSCRIPT = MODEL / "test.float.json", MODEL / "test.int8.json", MODEL / "clip.json"
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A script and its arguments; what it prints goes to `output` too, where that is given."""
-
-    title: str
-    command: tuple[str, ...]
-    output: Path | None = None
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -74,22 +62,11 @@ def manifest(subset: str) -> str:
     return f"{DATA}/{subset}.jsonl"
 
 
-def run_stage(stage: Stage) -> bool:
-    """Run one stage as a process of its own; say what failed where it did."""
-    script, *arguments = stage.command
-    print(f"\n── {stage.title}: python scripts/{shlex.join(stage.command)}", flush=True)
-    command = [sys.executable, f"scripts/{script}", *arguments]
-    if stage.output is None:
-        code = subprocess.run(command, cwd=ROOT).returncode
-    else:
-        process = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, encoding="utf-8")
-        code = process.returncode
-        (ROOT / stage.output).write_text(process.stdout, encoding="utf-8")
-        print(process.stdout, end="")
-    if code:
-        how = f"with exit code {code}" if code > 0 else f"by signal {-code}"
-        complain(f"the demo stops: scripts/{script} ended {how}; what it said is above")
-    return code == 0
+def succeeded(stage: Stage) -> bool:
+    code = run_stage(stage, ROOT, ROOT)
+    if code != OK:
+        complain(stops("the demo", stage, code))
+    return code == OK
 
 
 def first_clip() -> Utterance:
@@ -127,10 +104,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     start = time.monotonic()
     for folder in (DATA, MODEL):
         shutil.rmtree(ROOT / folder, ignore_errors=True)
-    if not all(map(run_stage, stages_to_model(args))):
+    if not all(map(succeeded, stages_to_model(args))):
         return FAILED
     clip = first_clip()
-    if not all(map(run_stage, stages_from_model(clip.audio_path))):
+    if not all(map(succeeded, stages_from_model(clip.audio_path))):
         return FAILED
     print(f"\n── done\n{table(clip, time.monotonic() - start)}")
     return OK
