@@ -99,7 +99,10 @@ def read_index(folder: Path, features: FeatureConfig) -> int:
         wanted, given = asdict(features), asdict(found)
         changed = [name for name in wanted if given[name] != wanted[name]]
         differences = ", ".join(f"{name} {given[name]}, not {wanted[name]}" for name in changed)
-        raise DataError(f"{folder}: records of other feature settings ({differences}); make them in another folder")
+        raise DataError(
+            f"{folder}: records of other feature settings ({differences}); make them in another folder, "
+            "by make_records.py with the --preset that is trained"
+        )
     return num_shards
 
 

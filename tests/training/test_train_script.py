@@ -245,7 +245,8 @@ def test_a_log_and_a_profile(tone_corpus, tmp_path, script, capsys):
 
 def test_records_instead_of_audio_stopped_and_resumed(tone_corpus, tmp_path, script, capsys):
     records = tmp_path / "records"
-    assert script("make_records").main([str(tone_corpus / "train.jsonl"), "--out", str(records), "--jobs", "1"]) == 0
+    made = [str(tone_corpus / "train.jsonl"), "--out", str(records), "--preset", "tiny", "--jobs", "1"]
+    assert script("make_records").main(made) == 0
     options = ["--records", str(records), "--dev", str(tone_corpus / "dev.jsonl"), "--preset", "tiny"]
     options += ["--epochs", "2", "--batch-seconds", "5"]
     main = script("train").main
