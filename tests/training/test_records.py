@@ -192,8 +192,9 @@ def test_unreadable_audio_is_named_every_time_and_the_rest_is_done(tone_corpus, 
     manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
     main = script("make_records").main
     out = tmp_path / "records"
+    command = [str(manifest), "--out", str(out), "--preset", "tiny", "--jobs", "1"]
     for _ in range(2):
-        assert main([str(manifest), "--out", str(out), "--jobs", "1"]) == 1
+        assert main(command) == 1
         captured = capsys.readouterr()
         assert "broken.wav" in captured.err and "gone.wav" in captured.err
         assert "22 utterances" in captured.out and "2 problems" in captured.out
@@ -204,7 +205,7 @@ def test_unreadable_audio_is_named_every_time_and_the_rest_is_done(tone_corpus, 
         row["audio_filepath"] = "gone.wav"
     manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
     with pytest.raises(DataError, match=r"not one of 24.*gone\.wav"):
-        main([str(manifest), "--out", str(out), "--jobs", "1"])
+        main(command)
     assert not (out / "index.json").exists()
 
 
