@@ -101,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         left = product.exists() and product.stat().st_mtime >= start
         if code not in (OK, FAILED) or (code == FAILED and not left):
             complain(stops("the recipe", stage, code))
-            note("what is done is kept; the same command goes on from here")
+            note("what is done is kept; the same command goes on from here, other options need another --out")
             return code if code > 0 else FAILED
         worst = max(worst, code)  # FAILED: some recordings were no good, and were named; the rest was done
     print(f"\n── done: {args.out / 'model.int8.tflite'}")
