@@ -62,11 +62,14 @@ def manifest(subset: str) -> str:
     return f"{DATA}/{subset}.jsonl"
 
 
-def succeeded(stage: Stage) -> bool:
-    code = run_stage(stage, ROOT, ROOT)
-    if code != OK:
-        complain(stops("the demo", stage, code))
-    return code == OK
+def run_all(stages: Sequence[Stage]) -> int:
+    """Run them until one fails. The exit code is that of a signal, where one stopped it."""
+    for stage in stages:
+        code = run_stage(stage, ROOT, ROOT)
+        if code != OK:
+            complain(stops("the demo", stage, code))
+            return code if code > 128 else FAILED
+    return OK
 
 
 def first_clip() -> Utterance:
@@ -104,11 +107,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     start = time.monotonic()
     for folder in (DATA, MODEL):
         shutil.rmtree(ROOT / folder, ignore_errors=True)
-    if not all(map(succeeded, stages_to_model(args))):
-        return FAILED
+    if code := run_all(stages_to_model(args)):
+        return code
     clip = first_clip()
-    if not all(map(succeeded, stages_from_model(clip.audio_path))):
-        return FAILED
+    if code := run_all(stages_from_model(clip.audio_path)):
+        return code
     print(f"\n── done\n{table(clip, time.monotonic() - start)}")
     return OK
 

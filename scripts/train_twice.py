@@ -56,9 +56,9 @@ def stages(args: argparse.Namespace) -> list[tuple[Stage, Path]]:
         return tuple(word for name, value in given for word in (f"--{name.replace('_', '-')}", str(value)))
 
     def training(title: str, out: Path, *rest: str) -> tuple[Stage, Path]:
-        resume = ("--resume",) if (out / "config.json").is_file() else ()
-        both = options("dev", "seed", "sample_rate", "alphabet", "language")
-        return Stage(title, ("train.py", "--out", str(out), *rest, *both, *resume)), out / "model.keras"
+        begun = (out / "config.json").is_file()  # a run that is resumed has its alphabet
+        both = (*options("dev", "seed", "sample_rate", "language"), *(("--resume",) if begun else options("alphabet")))
+        return Stage(title, ("train.py", "--out", str(out), *rest, *both)), out / "model.keras"
 
     cut = ("recombine.py", str(first), *old, "--out", str(recombined), *options("seed"))
     return [

@@ -72,6 +72,11 @@ def test_it_stops_where_a_stage_fails(demo: ModuleType, tmp_path: Path, capfd: p
     assert "error: the demo stops: scripts/train.py ended with exit code 3" in capfd.readouterr().err
 
 
+def test_a_stage_that_was_stopped_gives_its_exit_code(demo: ModuleType, tmp_path: Path):
+    (tmp_path / "scripts" / "train.py").write_text("raise SystemExit(143)")
+    assert demo.main([]) == 143
+
+
 def test_a_crash_is_told_from_an_exit_code(demo: ModuleType, tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     (tmp_path / "scripts" / "quantize.py").write_text("import os; os.kill(os.getpid(), 11)")
     assert demo.main([]) == 1
