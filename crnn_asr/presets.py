@@ -14,9 +14,9 @@ _AN4 = RunConfig(
     augment=AugmentConfig(
         noise_probability=0.08,
         noise_snr_db=(0.0, 30.0),
-        noise_file_probability=0.4,
+        noise_file_probability=0.45,
         noise_file_snr_db=(-5.0, 15.0),
-        reverb_probability=0.35,
+        reverb_probability=0.4,
         reverb_decay_s=(0.15, 0.8),
         reverb_direct_db=(-15.0, 5.0),
         speed_probability=0.8,
@@ -24,7 +24,7 @@ _AN4 = RunConfig(
     ),
     spec_augment=SpecAugmentConfig(max_frequency_bins=27, num_time_masks=3, max_time_frames=50),
     training=TrainingConfig(
-        epochs=120,
+        epochs=160,
         weight_decay=0.05,
         augment_ramp_share=0.5,
         batch_frames=7_500,

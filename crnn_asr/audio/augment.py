@@ -146,7 +146,8 @@ class Augmenter:
 
     def _draw_room(self, rng: np.random.Generator) -> Effect:
         if self.room_files and rng.random() < self.config.reverb_recorded_share:
-            return RecordedRoom(self.room_files[rng.integers(len(self.room_files))])
+            path = self.room_files[rng.integers(len(self.room_files))]
+            return RecordedRoom(path, rng.uniform(*self.config.reverb_recorded_speed))
         config = self.config
         decay_s, direct_db = rng.uniform(*config.reverb_decay_s), rng.uniform(*config.reverb_direct_db)
         return SyntheticRoom(decay_s, direct_db, int(rng.integers(1 << 32)), rng.uniform(*config.reverb_onset_s))

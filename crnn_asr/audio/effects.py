@@ -97,12 +97,16 @@ class SyntheticRoom:
 @dataclass(frozen=True)
 class RecordedRoom:
     path: Path
+    speed: float = 1.0  # of the response: at half the speed, a room of twice the length, width and height
 
     def apply(self, samples: Samples, sounds: Sounds) -> Samples:
-        return acoustics.reverberate(samples, acoustics.from_direct_sound(sounds.load(self.path)))
+        response = sounds.load(self.path)
+        if self.speed != 1:
+            response = acoustics.change_speed(response, self.speed, sounds.sample_rate_hz)
+        return acoustics.reverberate(samples, acoustics.from_direct_sound(response))
 
     def __str__(self) -> str:
-        return f"reverb, room {self.path.name}"
+        return f"reverb, room {self.path.name}{_at_speed(self.speed)}"
 
 
 @dataclass(frozen=True)
@@ -136,8 +140,7 @@ class RecordedNoise:
         return acoustics.add_noise(samples, part[: len(samples)], self.snr_db)
 
     def __str__(self) -> str:
-        speed = f", {self.speed:.2f} times as fast" if self.speed != 1 else ""
-        return f"noise {self.path.name}, SNR {self.snr_db:.1f} dB{speed}"
+        return f"noise {self.path.name}, SNR {self.snr_db:.1f} dB{_at_speed(self.speed)}"
 
 
 @dataclass(frozen=True)
@@ -173,3 +176,7 @@ class Gain:
 
     def __str__(self) -> str:
         return f"gain, {self.gain_db:+.1f} dB"
+
+
+def _at_speed(speed: float) -> str:
+    return f", {speed:.2f} times as fast" if speed != 1 else ""

@@ -69,6 +69,7 @@ def _audible(config: AugmentConfig, rng: np.random.Generator) -> AugmentConfig:
         noise_snr_db=low(config.noise_snr_db),
         noise_file_snr_db=low(config.noise_file_snr_db),
         noise_file_speed=either(config.noise_file_speed),
+        reverb_recorded_speed=either(config.reverb_recorded_speed),
         reverb_decay_s=high(config.reverb_decay_s),
         stretch_rate=either(config.stretch_rate),
         speed_rate=either(config.speed_rate),

@@ -97,6 +97,8 @@ def test_scaling_changes_how_often_and_not_how_much(rng: np.random.Generator) ->
 def test_strengths_fill_their_ranges(noise_file: Path, rng: np.random.Generator) -> None:
     config, values = ALWAYS, {}
     augmenter = Augmenter(config, noise_files=[noise_file])
+    rooms = Augmenter(config, room_files=[noise_file])
+    values[RecordedRoom, "speed"] = [rooms.draw(16_000, rng)[3].speed for _ in range(2_000)]
     for _ in range(2_000):
         for effect in augmenter.draw(16_000, rng):
             for name, value in vars(effect).items():
@@ -110,6 +112,7 @@ def test_strengths_fill_their_ranges(noise_file: Path, rng: np.random.Generator)
         (RecordedNoise, "speed"): config.noise_file_speed,
         (SyntheticRoom, "onset_s"): config.reverb_onset_s,
         (RecordedNoise, "snr_db"): config.noise_file_snr_db,
+        (RecordedRoom, "speed"): config.reverb_recorded_speed,
         (RecordedNoise, "start_share"): (0, 1),
         (SyntheticRoom, "decay_s"): config.reverb_decay_s,
         (Stretch, "rate"): config.stretch_rate,
@@ -228,6 +231,22 @@ def test_recorded_room_keeps_timing_and_level(room_file: Path) -> None:
     scale = 0.5 / np.hypot(0.9, 0.4)
     assert wet[500] == pytest.approx(0.9 * scale, rel=1e-4)
     assert wet[700] == pytest.approx(0.4 * scale, rel=1e-4)
+    assert len(wet) == len(click)
+
+
+@pytest.mark.parametrize("speed", [0.7, 1.4])
+def test_recorded_rooms_are_made_larger_and_smaller(tmp_path: Path, speed: float) -> None:
+    """Echoes come later or sooner by the speed, and decay as much later or sooner; the direct sound keeps its time."""
+    decay = np.exp(-np.arange(8_000) / 1_000) * np.cos(0.2 * np.arange(8_000))  # 20 ms for each 1000
+    soundfile.write(tmp_path / "room.wav", np.concatenate([np.zeros(300), 0.9 * decay]), 16_000, "FLOAT")
+    click = np.zeros(9_000, np.float32)
+    click[500] = 0.5
+    wet = RecordedRoom(tmp_path / "room.wav", speed).apply(click, Sounds(16_000))
+    assert abs(np.argmax(np.abs(wet)) - 500) <= 1
+    energy = np.square(wet[500:].astype(np.float64))
+    center = (energy * np.arange(len(energy))).sum() / energy.sum()
+    whole = np.square(decay)
+    assert center == pytest.approx((whole * np.arange(8_000)).sum() / whole.sum() / speed, rel=0.02)
     assert len(wet) == len(click)
 
 
