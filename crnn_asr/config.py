@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from crnn_asr.errors import require
+from crnn_asr.strict_json import before
 
 Range = tuple[float, float]
 
@@ -160,7 +161,8 @@ class AugmentConfig:
     noise_file_speed: Range = (0.7, 1.4)  # noise files are played at another speed, so that few become many
     reverb_probability: float = 0.15
     reverb_recorded_share: float = 0.5  # of rooms, where impulse responses are given; the others are synthetic
-    reverb_recorded_speed: Range = (0.7, 1.4)  # impulse responses are, too: larger rooms and smaller ones
+    # Impulse responses are played at another speed too: rooms of other sizes.
+    reverb_recorded_speed: Range = field(default=(0.7, 1.4), metadata=before((1.0, 1.0)))
     reverb_decay_s: Range = (0.1, 0.6)  # of synthetic rooms, the time to fall by 60 dB
     reverb_direct_db: Range = (-6.0, 6.0)  # of synthetic rooms, direct sound over all the rest: far away to near
     reverb_onset_s: Range = (0.0, 0.03)  # of synthetic rooms, in which echoes grow: at once, or as through a door

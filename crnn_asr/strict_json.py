@@ -1,4 +1,7 @@
-"""Dataclasses as JSON and back, strictly: a key too many, one too few and a value of another type are errors."""
+"""Dataclasses as JSON and back, strictly: a key too many, one too few and a value of another type are errors.
+
+A field that came later says by `before` what files mean that lack it.
+"""
 
 import dataclasses
 import json
@@ -11,6 +14,12 @@ from crnn_asr.errors import ModelError, require
 from crnn_asr.files import write_text
 
 Config = TypeVar("Config")
+_BEFORE = "before"
+
+
+def before(value: Any) -> dict[str, Any]:
+    """Metadata of a dataclass field that files of older versions lack: the value that does what those did."""
+    return {_BEFORE: value}
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -19,13 +28,16 @@ def to_dict(config: Any) -> dict[str, Any]:
 
 
 def from_dict(cls: type[Config], values: Any, where: str = "config") -> Config:
-    """The config that `to_dict` was given.
+    """The config that `to_dict` was given, by this version or one before it.
 
     Raises:
         ModelError: an unknown or missing key, or a value of another type; the message names the key.
     """
     require(isinstance(values, dict), f"{where}: expected an object, got {type(values).__name__}")
     hints = typing.get_type_hints(cls)
+    fields = dataclasses.fields(typing.cast(Any, cls))
+    older = {item.name: item.metadata[_BEFORE] for item in fields if _BEFORE in item.metadata}
+    values = json.loads(json.dumps(older)) | values
     unknown, missing = sorted(set(values) - set(hints)), sorted(set(hints) - set(values))
     require(not unknown, f"{where}: unknown key {', '.join(unknown)}; it was written by another version")
     require(not missing, f"{where}: missing key {', '.join(missing)}; it was written by another version")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from crnn_asr.config import RunConfig, TrainingConfig
+from crnn_asr.config import AugmentConfig, RunConfig, TrainingConfig
 from crnn_asr.errors import ModelError
 from crnn_asr.presets import PRESETS
 from crnn_asr.strict_json import from_dict, load_config, save_config, to_dict
@@ -73,6 +73,14 @@ def test_every_missing_key_is_named() -> None:
         del values[item.name]
         with pytest.raises(ModelError, match=f"missing key {item.name}"):
             from_dict(RunConfig, values)
+
+
+def test_a_config_from_before_a_field_does_what_it_did() -> None:
+    """Rooms were not played at another speed once; a run of then is read, and goes on without."""
+    values = to_dict(RunConfig())
+    assert values["augment"].pop("reverb_recorded_speed") == [0.7, 1.4]
+    assert from_dict(RunConfig, values).augment == AugmentConfig(reverb_recorded_speed=(1.0, 1.0))
+    assert "reverb_recorded_speed" not in values["augment"]  # what was given is not changed
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b'{"learning_rate": NaN}', b"null"])
