@@ -73,16 +73,25 @@ def _map_in_pool(function: Callable[[Item], Result], items: Sequence[Item], work
             yield from chunks.popleft().result()
         is_done = True
     finally:
+        # In a thread of its own: an interrupted join would take the pool's thread for ended, while it is still at work.
+        closed = threading.Event()
+        threading.Thread(target=_close, args=(pool, closed)).start()
         try:
-            pool.shutdown(cancel_futures=True)  # waits for what the workers are at
+            closed.wait()  # for what the workers are at
         except KeyboardInterrupt:  # without workers to end it, Python would wait for them for ever
             for process in multiprocessing.active_children():
                 if process not in others:
                     process.kill()
-            with interrupts_blocked():
-                pool.shutdown()
+            closed.wait()
             if is_done:  # else what ended the loop is on its way
                 raise
+
+
+def _close(pool: ProcessPoolExecutor, closed: threading.Event) -> None:
+    try:
+        pool.shutdown(cancel_futures=True)
+    finally:
+        closed.set()
 
 
 def _map_chunk(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
