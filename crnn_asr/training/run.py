@@ -83,12 +83,13 @@ class RunDirectory:
         """Keep other trainers out of this directory, which is made where it is not there, until the block ends.
 
         The lock ends with the process, however that ends, so there is never a stale one. What a killed one was writing
-        is cleaned away.
+        is cleaned away, and a directory that was made for nothing, because what began in it failed at once.
 
         Raises:
             ModelError: another trainer is at work here.
             OSError: the directory cannot be written.
         """
+        was_there = self.root.is_dir()
         self.root.mkdir(parents=True, exist_ok=True)
         path = self.root / ".lock"
         with path.open("ab+", buffering=0) as file:
@@ -104,7 +105,12 @@ class RunDirectory:
                 file.write(f"{os.getpid()}\n".encode())
             for folder in (self.root, self.last.parent, self.tensorboard, self.profile):
                 remove_partial(folder)
-            yield
+            try:
+                yield
+            finally:
+                if not was_there and list(self.root.glob("*")) == [path]:
+                    path.unlink()
+                    self.root.rmdir()
 
     def require_there(self) -> None:
         """Raise `FileNotFoundError` where the directory went away during the run, instead of making another."""

@@ -180,6 +180,16 @@ def test_two_trainers_in_one_directory(tone_corpus, tmp_path, script, capsys):
         pass
 
 
+def test_a_start_that_fails_leaves_no_directory_it_made(tmp_path, script, capsys):
+    missing = ["--train", tmp_path / "missing.jsonl"]
+    (tmp_path / "mine").mkdir()
+    for name in ("new", "mine"):
+        assert exit_code(script, "--out", tmp_path / name, *missing) == 1
+        assert "missing.jsonl" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+    assert (tmp_path / "mine").is_dir()
+
+
 def test_what_a_killed_process_was_writing_is_cleaned_away(tmp_path):
     run = RunDirectory(tmp_path / "run")
     run.last.parent.mkdir(parents=True)
