@@ -49,7 +49,7 @@ def check(scheme: str, logits: np.ndarray, expected: np.ndarray, usual: float = 
         assert error < limit, f"{scheme}, {len(logits)} frames: {error}"
 
 
-@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 20))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 20))])
 def test_a_random_architecture_in_every_scheme(seed: int, open_model: OpenModel):
     rng = np.random.default_rng(seed)
     config = random_architecture(rng)

@@ -73,7 +73,7 @@ def test_dev_and_the_best_checkpoint_have_averaged_weights(tone_corpus, tmp_path
     assert np.abs(weights["output.kernel"] - averaging.model.output_layer.kernel.numpy()).max() > 1e-4
 
 
-@pytest.mark.parametrize("stops", [[1], [3, 5], [5, 6, 7, 11]])
+@pytest.mark.parametrize("stops", [[1], [3, 5], pytest.param([5, 6, 7, 11], marks=pytest.mark.slow)])
 def test_stopped_and_resumed_equals_uninterrupted(tone_corpus, tmp_path, whole, stops):
     root = tmp_path / "run"
     for step in stops:

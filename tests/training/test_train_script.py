@@ -45,7 +45,9 @@ def uninterrupted(tone_corpus, tmp_path_factory) -> Path:
     return out
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGKILL, -9, marks=pytest.mark.slow)]
+)
 def test_a_signal_loses_nothing(tone_corpus, tmp_path, uninterrupted, number, code):
     out = tmp_path / "run"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
