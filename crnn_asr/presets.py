@@ -64,8 +64,8 @@ PRESETS: dict[str, RunConfig] = {
     "words": replace(
         _AN4,
         preset="words",
-        # Recordings of a word or two: a spectrum's shape is kept, soft consonants are too, and a logit frame is 20 ms.
-        features=FeatureConfig(shrinkage_frames=100.0, log_floor=1e-8),
+        # Recordings of a word or two: a spectrum's shape is kept, soft consonants are too, and a logit frame is 16 ms.
+        features=FeatureConfig(hop_ms=8.0, shrinkage_frames=100.0, log_floor=1e-8),
         model=replace(_AN4.model, conv_strides=((2, 2), (1, 2), (1, 2), (1, 1))),
         # Few speakers become many by speed and stretch, few microphones by gain and response; soft ends may be cut off.
         augment=replace(
