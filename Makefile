@@ -12,7 +12,7 @@ INSTALLED := $(VENV)/.installed
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\): .*## \(.*\)/make \1\t\2/p' Makefile
 
-demo: $(INSTALLED)  ## speak a corpus, train on it, quantize, evaluate, transcribe (about 9 minutes on 2 cores)
+demo: $(INSTALLED)  ## speak a corpus, train on it, quantize, evaluate, transcribe (about 6 minutes on 2 cores)
 	@$(BIN)/python scripts/demo.py
 
 test: $(INSTALLED)  ## lint, types, tests
