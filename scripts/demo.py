@@ -21,7 +21,7 @@ FLOAT_RESULT, INT8_RESULT, TRANSCRIPT = MODEL / "test.float.json", MODEL / "test
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    size = parser.add_argument_group("size; the defaults take about 9 minutes on 2 cores")
+    size = parser.add_argument_group("size; the defaults take about 6 minutes on 2 cores")
     size.add_argument(
         "--train", type=positive_int, default=1_400, metavar="N", help="utterances (default: 1400, 1.2 h)"
     )
