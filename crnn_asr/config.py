@@ -315,6 +315,7 @@ class RunConfig:
     transfer: TransferConfig = field(default_factory=TransferConfig)
     alphabet: tuple[str, ...] = ()  # symbols without the blank
     train_manifests: tuple[str, ...] = ()
+    pool_manifests: tuple[str, ...] = field(default=(), metadata=before(()))  # an epoch takes a part of them
     dev_manifest: str = ""
     noise_dir: str = ""
     rooms_dir: str = ""

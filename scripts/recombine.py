@@ -36,9 +36,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help=f"folder for {MANIFEST} and wav/")
     parser.add_argument("--force", action="store_true", help="write over what is in DIR")
-    parser.add_argument(
+    amount = parser.add_mutually_exclusive_group()
+    amount.add_argument(
         "--count", type=positive_int, metavar="N", help="utterances to make (default: as many as there are)"
     )
+    amount.add_argument("--times", type=positive_int, default=1, metavar="N", help="so many times as there are")
     parser.add_argument(
         "--words",
         nargs=2,
@@ -83,8 +85,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         complain(problem)
     for problem in unheard:
         note(f"not cut: {problem}")
+    count = args.count or args.times * len(utterances)
     with progress_bar("joining", "utterance") as move:
-        made = recombine(cuts, args.out, args.count or len(utterances), rate_hz, args.words, only, args.seed, move)
+        made = recombine(cuts, args.out, count, rate_hz, args.words, only, args.seed, move)
     hours = sum(item.duration_s for item in made) / 3600
     print(f"{args.out / MANIFEST}: {len(made):,} utterances, {hours:.2f} h, of the words of {len(cuts):,}")
     return FAILED if problems else OK

@@ -103,6 +103,9 @@ def begin(args: argparse.Namespace) -> int:
             complain(f"{' and '.join(wrong)} would do nothing with {without}; leave out one or the other")
             return USAGE
         config = find_manifests(config)
+        if config.pool_manifests and not config.dev_manifest:
+            complain("--pool may hold what is held out of --train where there is no dev manifest; name one with --dev")
+            return USAGE
     if count > 1:
         note(f"worker {number} of 0 to {count - 1}: waits until all are started")
     with directory.locked() if number == 0 else nullcontext():
@@ -163,8 +166,9 @@ def train(directory: Any, began: Any, config: RunConfig, args: argparse.Namespac
         trainer = Trainer(directory, setup.config, setup.train, setup.dev, find_strategy())
     if args.resume:
         trainer.resume()
+    of_pool = f", as many in each epoch of {len(setup.train.pool)} more" if setup.train.pool else ""
     print(
-        f"{len(setup.train.examples)} utterances to train on, {len(setup.dev.examples)} to choose by, "
+        f"{len(setup.train.always)} utterances to train on{of_pool}, {len(setup.dev.examples)} to choose by, "
         f"{trainer.model.count_params():,} parameters, epochs {trainer.progress.epoch} of {config.training.epochs} done"
     )
     observers = [Recorder(directory, setup, trainer.model.count_params(), trainer.dev.step)] if is_chief else []

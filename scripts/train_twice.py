@@ -1,7 +1,8 @@
 """The whole recipe in one command: a first model, its words in new orders, the model, its INT8 file.
 
-A first model, trained in the quiet, finds the words in the recordings; the model learns from the recordings and from
-as many new ones that are made of their words (recombine.py). After an interruption the same command goes on.
+A first model, trained in the quiet, finds the words in the recordings; in every epoch the model learns from the
+recordings and from as many new ones that are made of their words (recombine.py), others in each. After an interruption
+the same command goes on.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from crnn_asr.stages import Stage, run_stage, stops
 
 ROOT = Path(__file__).resolve().parents[1]
 FIRST_EPOCHS = 60
+TIMES = 10
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -41,6 +43,15 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     first.add_argument(
         "--first-epochs", type=positive_int, default=FIRST_EPOCHS, metavar="N", help="default: %(default)s"
     )
+    words = parser.add_argument_group("the words in new orders, as in recombine.py")
+    words.add_argument(
+        "--times",
+        type=positive_int,
+        default=TIMES,
+        metavar="N",
+        help="so many new recordings for each old one; an hour of old ones takes 115 MB at 16 kHz, and N times that "
+        "(default: %(default)s)",
+    )
     return parser.parse_args(argv)
 
 
@@ -60,14 +71,20 @@ def stages(args: argparse.Namespace) -> list[tuple[Stage, Path]]:
         both = (*options("dev", "seed", "sample_rate", "language"), *(("--resume",) if begun else options("alphabet")))
         return Stage(title, ("train.py", "--out", str(out), *rest, *both)), out / "model.keras"
 
-    cut = ("recombine.py", str(first), *old, "--out", str(recombined), *options("seed"))
+    cut = ("recombine.py", str(first), *old, "--out", str(recombined), *options("times", "seed"))
     return [
         training(
             "train a first model", first, "--preset", "clean", *("--epochs", str(args.first_epochs)), "--train", *old
         ),
         *([] if new.exists() else [(Stage("cut its words out and join them anew", cut), new)]),
         training(
-            "train the model", args.out, *options("preset", "epochs", "noise", "rooms"), "--train", *old, str(new)
+            "train the model",
+            args.out,
+            *options("preset", "epochs", "noise", "rooms"),
+            "--train",
+            *old,
+            "--pool",
+            str(new),
         ),
         (Stage("quantize it", ("quantize.py", str(args.out))), args.out / "model.int8.tflite"),
     ]

@@ -58,14 +58,13 @@ def asked() -> list[str]:
 
 
 def test_what_each_stage_is_asked_and_how_the_same_command_goes_on(recipe: ModuleType):
-    command = [*COMMAND, "--epochs", "9", "--sample-rate", "8000", "--alphabet", "english"]
+    command = [*COMMAND, "--epochs", "9", "--times", "7", "--sample-rate", "8000", "--alphabet", "english"]
     assert recipe.main(command) == 0
     both = "--dev dev.jsonl --seed 3 --sample-rate 8000"
     first = f"train --out run/first --preset clean --epochs 60 --train a.jsonl b.jsonl {both}"
-    second = (
-        "train --out run --preset an4 --epochs 9 --noise noise --train a.jsonl b.jsonl run/recombined/recombined.jsonl"
-    )
-    cut = "recombine run/first a.jsonl b.jsonl --out run/recombined --seed 3"
+    new = "run/recombined/recombined.jsonl"
+    second = f"train --out run --preset an4 --epochs 9 --noise noise --train a.jsonl b.jsonl --pool {new}"
+    cut = "recombine run/first a.jsonl b.jsonl --out run/recombined --times 7 --seed 3"
     assert asked() == [f"{first} --alphabet english", cut, f"{second} {both} --alphabet english", "quantize run"]
     assert recipe.main(command) == 0
     assert asked() == [f"{first} --resume", f"{second} {both} --resume", "quantize run"]

@@ -33,8 +33,8 @@ BATCH_SPEC = (
     tf.TensorSpec((None,), tf.int32),
 )
 
-
 logger = logging.getLogger(__name__)
+_POOL = 1 << 31  # tells draws from the pool from all others; no epoch has this number
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,11 @@ class Example:
     text: str
     num_samples: int
     min_logit_frames: int
+
+
+def total_hours(examples: Sequence[Example]) -> float:
+    """Their recordings together."""
+    return sum(example.utterance.duration_s for example in examples) / 3600
 
 
 def select_examples(
@@ -113,13 +118,20 @@ def add_rows(batch: Batch, rows: int) -> Batch:
 class BatchSource:
     """Examples and what is done to them. `problems` collects utterances whose audio turned out unusable.
 
-    Where it is `strict`, the first of them is an error.
+    Where it is `strict`, the first of them is an error. Of the `pool`, which follows the others in `examples`, an epoch
+    takes as many as there are others, or a little more, and each once before any comes again.
     """
 
     def __init__(
-        self, examples: Sequence[Example], config: RunConfig, augmenter: Augmenter | None = None, strict: bool = False
+        self,
+        examples: Sequence[Example],
+        config: RunConfig,
+        augmenter: Augmenter | None = None,
+        strict: bool = False,
+        pool: Sequence[Example] = (),
     ) -> None:
-        self.examples = examples
+        self.always, self.pool = examples, pool
+        self.examples = examples = [*examples, *pool]
         self.config = config
         self.augmenter = augmenter
         self.strict = strict
@@ -142,8 +154,17 @@ class BatchSource:
             tempo = replace(tempo, stretch=np.where(fits, tempo.stretch, 1), speed=np.where(fits, tempo.speed, 1))
             num_samples = np.where(fits, changed, num_samples)
         num_frames = features.num_frames(num_samples)
-        batches = plan_batches(num_frames, training.batch_frames, training.max_batch_utterances, rng)
-        return Plan(epoch, batches, tempo, num_frames)
+        heard = self._heard(epoch)
+        batches = plan_batches(num_frames[heard], training.batch_frames, training.max_batch_utterances, rng)
+        return Plan(epoch, [replace(batch, indices=heard[batch.indices]) for batch in batches], tempo, num_frames)
+
+    def _heard(self, epoch: int) -> NDArray[np.int64]:
+        """Indices of an epoch's examples, in order."""
+        always, pool = len(self.always), len(self.pool)
+        epochs = max(1, pool // max(1, always))  # in which all of the pool is heard
+        turn, part = divmod(epoch, epochs)
+        drawn = np.random.default_rng((self.config.training.seed, turn, _POOL)).permutation(pool)[part::epochs]
+        return np.concatenate([np.arange(always), always + np.sort(drawn)])
 
     def load(self, plan: Plan, batch: PlannedBatch, share: slice = slice(None)) -> tuple[Batch, list[Example]]:
         """Read, augment and transform the utterances of a batch; unusable ones are left out and named."""

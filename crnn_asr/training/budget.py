@@ -66,7 +66,7 @@ def find_budget(config: RunConfig, plan: Plan, memory_share: float) -> Budget:
     longest = max(batch.frames for batch in plan.batches)
     limits = {
         f"batches have {training.max_batch_utterances} utterances at most": longest * training.max_batch_utterances,
-        f"an epoch has {MIN_STEPS} steps": int(plan.num_frames.sum()) // (MIN_STEPS * training.accumulate_batches),
+        f"an epoch has {MIN_STEPS} steps": plan.total_frames // (MIN_STEPS * training.accumulate_batches),
     }
     limit = min(limits, key=lambda name: limits[name])
     with measured_steps(config, longest) as (device, peak_of):

@@ -25,7 +25,7 @@ def data_checksums(config: RunConfig, utterances: Iterable[Utterance]) -> dict[s
     size and both ends, in which any other recording differs. Features stored as records are counted by their indexes,
     which have a checksum of each record.
     """
-    sources = [Path(name) for name in (*config.train_manifests, config.dev_manifest) if name]
+    sources = [Path(name) for name in (*config.train_manifests, *config.pool_manifests, config.dev_manifest) if name]
     whole = [path for source in sources for path in (sorted(source.glob("*.json")) if source.is_dir() else [source])]
     audio = {utterance.audio_path for utterance in utterances if not isinstance(utterance, Record)}
     for folder in filter(None, (config.noise_dir, config.rooms_dir)):

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from crnn_asr.files import naming, write_text
-from crnn_asr.training.batches import BatchSource
+from crnn_asr.training.batches import BatchSource, total_hours
 from crnn_asr.training.events import Incident
 from crnn_asr.training.plan import Plan
 from crnn_asr.training.run import RunDirectory
@@ -45,8 +45,9 @@ class Journal:
             "dev_wer": progress.best_scores["dev_wer"],
             "dev_cer": progress.best_scores["dev_cer"],
             "train_seconds": round(progress.seconds, 1),
-            "train_hours": round(sum(e.utterance.duration_s for e in train.examples) / 3600, 4),
-            "train_utterances": len(train.examples),
+            "train_hours": round(total_hours(train.always), 4),
+            "train_utterances": len(train.always),
+            "pool_utterances": len(train.pool),
             "dev_utterances": len(dev.examples),
             "parameters": size,
             "finished": progress.finished,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from crnn_asr.config import RunConfig
+from crnn_asr.training.batches import Example, total_hours
 from crnn_asr.training.curves import Row, best_of
 
 MARK = "<!-- train.py writes this file again after every epoch; delete this line to keep your own version of it -->"
@@ -14,12 +15,11 @@ MARK = "<!-- train.py writes this file again after every epoch; delete this line
 
 @dataclass(frozen=True)
 class Facts:
-    """What a run's configuration does not say: hours and utterances of its data, parameters, and `environment.json`."""
+    """What a run's configuration does not say: its data, parameters, and `environment.json`."""
 
-    train_utterances: int
-    train_hours: float
-    dev_utterances: int
-    dev_hours: float
+    train: Sequence[Example]
+    pool: Sequence[Example]
+    dev: Sequence[Example]
     left_out: int
     parameters: int
     environment: Mapping[str, Any]
@@ -78,16 +78,26 @@ def _results(root: Path, rows: Sequence[Row], keep: str) -> str:
 
 
 def _data(config: RunConfig, facts: Facts) -> str:
-    train = ", ".join(_place(path) for path in config.train_manifests)
-    dev = _place(config.dev_manifest) if config.dev_manifest else "held out of the training data"
+    sets = (
+        ("train", facts.train, config.train_manifests),
+        ("pool", facts.pool, config.pool_manifests),
+        ("dev", facts.dev, filter(None, [config.dev_manifest])),
+    )
+    rows = [
+        f"| {name} | {len(found)} | {total_hours(found):.2f} | "
+        f"{', '.join(map(_place, sources)) or 'held out of the training data'} |"
+        for name, found, sources in sets
+        if found
+    ]
+    part = "\nAn epoch hears all of train and as many utterances of the pool, others in each.\n" if facts.pool else ""
     return "\n".join(
         [
             "## Data\n",
             "| | utterances | hours | from |",
             "|---|---|---|---|",
-            f"| train | {facts.train_utterances} | {facts.train_hours:.2f} | {train} |",
-            f"| dev | {facts.dev_utterances} | {facts.dev_hours:.2f} | {dev} |",
-            f"\n{facts.left_out} utterances were left out at the start; `skipped.jsonl` names them all, with reasons.",
+            *rows,
+            part,
+            f"{facts.left_out} utterances were left out at the start; `skipped.jsonl` names them all, with reasons.",
         ]
     )
 
@@ -125,10 +135,11 @@ def _use(root: Path) -> str:
 
 
 def _limits(config: RunConfig, facts: Facts, rows: Sequence[Row]) -> str:
+    hours = total_hours(facts.train)
     symbols = "".join(config.alphabet).strip()
     longest = config.training.max_duration_s
     lines = [
-        f"- Other speech than that of its {facts.train_hours:.2f} hours: other words, speakers, rooms, microphones.",
+        f"- Other speech than that of its {hours:.2f} hours: other words, speakers, rooms, microphones.",
         f"- Other languages than its own ({config.text.language}). It writes `{symbols}` and spaces, nothing else.",
         f"- Recordings much longer than {longest:g} s, which it never met in training.",
         "- Anything where an error hurts someone, or that nobody reads again.",

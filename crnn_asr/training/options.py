@@ -39,6 +39,14 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         help="features that make_records.py made, instead of audio; only they are augmented then, not the waveform",
     )
     data.add_argument(
+        "--pool",
+        nargs="+",
+        type=Path,
+        metavar="M.jsonl",
+        help="more manifests, of which an epoch takes as many utterances as --train has, others in each: such as "
+        "recombine.py makes in any number (default: off)",
+    )
+    data.add_argument(
         "--dev",
         type=Path,
         metavar="M.jsonl",
@@ -214,6 +222,7 @@ def wanted_config(args: argparse.Namespace, base: RunConfig) -> RunConfig:
         "noise_dir": args.noise and str(Path(args.noise).resolve()),
         "rooms_dir": args.rooms and str(Path(args.rooms).resolve()),
         "train_manifests": sources and tuple(str(path.resolve()) for path in sources),
+        "pool_manifests": args.pool and tuple(str(path.resolve()) for path in args.pool),
         "dev_manifest": args.dev and str(args.dev.resolve()),
         "features": features,
         "text": args.language and replace(base.text, language=args.language),

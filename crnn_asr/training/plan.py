@@ -44,7 +44,9 @@ class PlannedBatch:
 
 @dataclass(frozen=True)
 class Plan:
-    """An epoch: its batches, and of every example the drawn tempo (None without augmentation) and frames (N,)."""
+    """An epoch: its batches, and of every example, heard in it or not, the drawn tempo (None without augmentation) and
+    frames (N,).
+    """
 
     epoch: int
     batches: list[PlannedBatch]
@@ -58,7 +60,12 @@ class Plan:
     @property
     def padding_share(self) -> float:
         """Padding among the frames of all batches."""
-        return 1 - int(self.num_frames.sum()) / sum(batch.rows * batch.frames for batch in self.batches)
+        return 1 - self.total_frames / sum(batch.rows * batch.frames for batch in self.batches)
+
+    @property
+    def total_frames(self) -> int:
+        """Without padding."""
+        return sum(int(self.num_frames[batch.indices].sum()) for batch in self.batches)
 
 
 def plan_batches(

@@ -15,6 +15,7 @@ from crnn_asr.console import complain, note
 from crnn_asr.files import write_text
 from crnn_asr.training import tensorboard
 from crnn_asr.training.alignment_picture import Picture, draw_alignment
+from crnn_asr.training.batches import total_hours
 from crnn_asr.training.curves import Row, best_of, draw_curves
 from crnn_asr.training.events import EpochDone, Event, Stopped
 from crnn_asr.training.history import write_history
@@ -48,12 +49,10 @@ class Recorder:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.run, self.config, self.dev, self.dev_step, self.clock = run, setup.config, setup.dev, dev_step, clock
-        hours = [sum(e.utterance.duration_s for e in source.examples) / 3600 for source in (setup.train, setup.dev)]
         self.facts = Facts(
-            train_utterances=len(setup.train.examples),
-            train_hours=hours[0],
-            dev_utterances=len(setup.dev.examples),
-            dev_hours=hours[1],
+            train=setup.train.always,
+            pool=setup.train.pool,
+            dev=setup.dev.examples,
             left_out=len(setup.failed) + len(setup.skipped),
             parameters=parameters,
             environment=run.read_environment(),
@@ -110,7 +109,7 @@ class Recorder:
     def _draw(self, rows: Sequence[Row]) -> None:
         draw_curves(rows, self.run.curves)
         best = best_of(rows)
-        title = f"{self.config.preset}, {self.facts.train_hours:.2f} h of speech, {len(rows)} epochs"
+        title = f"{self.config.preset}, {total_hours(self.facts.train):.2f} h of speech, {len(rows)} epochs"
         which = f"{self.config.training.keep}, epoch {best['epoch']}"
         result = f"WER {best['dev_wer']:.2f} %, CER {best['dev_cer']:.2f} % in the {which}"
         draw_summary(rows, f"{title}: {result}", self.run.summary_picture)

@@ -62,6 +62,8 @@ def prepare(config: RunConfig, alphabet: str, memory_share: float = 0.0, strict:
         OSError: a step could not be measured.
     """
     train, failed = _read(config.train_manifests, config.features)
+    pool, pool_failed = _read(config.pool_manifests, config.features)
+    failed += pool_failed
     if config.dev_manifest:
         dev, dev_failed = _read([config.dev_manifest], config.features)
         failed += dev_failed
@@ -69,7 +71,7 @@ def prepare(config: RunConfig, alphabet: str, memory_share: float = 0.0, strict:
         train, dev = hold_out(train)
     _require_some("training", train, failed)
     if not config.alphabet:
-        config = replace(config, alphabet=choose_alphabet(alphabet, train, config))
+        config = replace(config, alphabet=choose_alphabet(alphabet, [*train, *pool], config))
     if config.training.precision == "auto":
         config = replace(config, training=replace(config.training, precision=fastest_precision()))
     symbols = Alphabet(config.alphabet)
@@ -78,13 +80,17 @@ def prepare(config: RunConfig, alphabet: str, memory_share: float = 0.0, strict:
     if config.transfer.model and not config.transfer.sha256:
         config, inheritance = checked(config)
     examples, skipped = select_examples(train, config, symbols)
+    pool_examples, pool_skipped = select_examples(pool, config, symbols)
     dev_examples, dev_skipped = select_examples(dev, config, symbols)
     _require_some("training", examples, skipped + failed)
     _require_some("dev", dev_examples, dev_skipped + failed)
+    if config.pool_manifests:
+        _require_some("pool", pool_examples, pool_skipped + failed)
     if strict:
-        _require_none([*failed, *skipped, *dev_skipped])
-    counts = {"train": len(examples), "dev": len(dev_examples), "failed": len(failed)}
-    counts["skipped"] = len(skipped) + len(dev_skipped)
+        _require_none([*failed, *skipped, *pool_skipped, *dev_skipped])
+    skipped += [*pool_skipped, *dev_skipped]
+    counts = {"train": len(examples), "pool": len(pool_examples), "dev": len(dev_examples), "failed": len(failed)}
+    counts["skipped"] = len(skipped)
     logger.info("utterances", extra={"fields": counts})
     augmenter = Augmenter(
         config.augment,
@@ -94,14 +100,15 @@ def prepare(config: RunConfig, alphabet: str, memory_share: float = 0.0, strict:
     )
     budget = None
     if memory_share:
-        budget = find_budget(config, BatchSource(examples, config, augmenter).plan(0), memory_share)
+        plan = BatchSource(examples, config, augmenter, pool=pool_examples).plan(0)
+        budget = find_budget(config, plan, memory_share)
         config = replace(config, training=replace(config.training, batch_frames=budget.batch_frames))
     return Setup(
         config,
-        BatchSource(examples, config, augmenter, strict),
+        BatchSource(examples, config, augmenter, strict, pool_examples),
         BatchSource(dev_examples, config, strict=strict),
         tuple(failed),
-        tuple(skipped + dev_skipped),
+        tuple(skipped),
         budget,
         inheritance,
         heard_before(Path(config.transfer.model), dev_examples) if inheritance else 0,
@@ -169,7 +176,9 @@ def heard_before(model: Path, dev: Sequence[Example]) -> int:
     source = read_config(model)
     try:
         utterances = [
-            found for name in source.train_manifests for found in read_utterances(Path(name), source.features)[0]
+            found
+            for name in (*source.train_manifests, *source.pool_manifests)
+            for found in read_utterances(Path(name), source.features)[0]
         ]
     except (DataError, OSError):  # moved or changed since
         return 0

@@ -48,6 +48,27 @@ def test_same_seed_same_batches_and_any_start(tone_corpus):
     assert any(a[0].shape != b[0].shape or not np.array_equal(a[0], b[0]) for a, b in zip(whole, other))
 
 
+@pytest.mark.parametrize(("always", "pool", "epochs"), [(8, 16, 2), (8, 15, 1), (6, 18, 3), (8, 3, 1), (24, 0, 1)])
+def test_an_epoch_takes_a_part_of_the_pool_and_each_turn_all_of_it(tone_corpus, always, pool, epochs):
+    """Every utterance of `always` is in every epoch; of the pool, each in one of so many epochs, then in others."""
+    found = examples(tone_corpus)
+    mixed = BatchSource(found[:always], CONFIG, Augmenter(CONFIG.augment), pool=found[always : always + pool])
+    plans = [mixed.plan(number) for number in range(2 * epochs)]
+    heard = [sorted(index for batch in plan.batches for index in batch.indices.tolist()) for plan in plans]
+    assert all(indices[:always] == list(range(always)) for indices in heard)
+    drawn = [indices[always:] for indices in heard]
+    for turn in (drawn[:epochs], drawn[epochs:]):
+        assert sorted(itertools.chain(*turn)) == list(range(always, always + pool))
+    assert epochs == 1 or drawn[:epochs] != drawn[epochs:]
+    assert all(min(always, pool) <= len(part) < 2 * always for part in drawn)
+    frames = [plan.num_frames[indices].sum() for plan, indices in zip(plans, heard)]
+    assert frames == [plan.total_frames for plan in plans]
+    texts = [
+        example.text for _, kept in [mixed.load(plans[0], batch) for batch in plans[0].batches] for example in kept
+    ]
+    assert sorted(texts) == sorted(mixed.examples[index].text for index in heard[0])
+
+
 def test_augmentation_grows_over_the_ramp(tone_corpus):
     """Of the utterances, how many have another tempo: none at first, then more, then as many as without a ramp."""
     ramped = replace(CONFIG, training=replace(CONFIG.training, epochs=16, augment_ramp_share=0.25))
