@@ -40,6 +40,8 @@ def test_new_utterances_and_what_could_not_be_cut(script, corpus: Path, capsys):
         assert set(item.text.split()) <= set(TEXT.split()) and 3 <= len(item.text.split()) <= 4
         assert len(read_audio(item.audio_path)) / 16_000 == pytest.approx(item.duration_s, abs=1e-3)
     assert script("recombine").main(arguments) == 2 and "--force" in capsys.readouterr().err
+    assert script("recombine").main([*arguments[:-5], "--times", "3", "--force"]) == 0
+    assert len(read_manifest(out / "recombined.jsonl")[0]) == 6, "three times the manifest's two"
     assert script("recombine").main([*arguments, "--force", "--words", "3", "2"]) == 2
     assert "LOW not above HIGH, got 3 and 2" in capsys.readouterr().err
 

@@ -6,12 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from crnn_asr.errors import ModelError
+from crnn_asr.corpus.manifest import read_manifest, write_manifest
+from crnn_asr.errors import DataError, ModelError
 from crnn_asr.inference.recognizer import Recognizer
 from crnn_asr.presets import PRESETS
 from crnn_asr.training.options import add_training_options, wanted_config
@@ -144,6 +146,28 @@ def test_what_goes_by_the_best_epoch_keeps_it(options, keep):
     parser = argparse.ArgumentParser()
     add_training_options(parser)
     assert wanted_config(parser.parse_args(options.split()), PRESETS["an4"]).training.keep == keep
+
+
+def test_a_pool_is_announced_described_and_watched(tone_corpus, tmp_path, script, capsys):
+    utterances, train, pool = (
+        read_manifest(tone_corpus / "train.jsonl")[0],
+        tmp_path / "train.jsonl",
+        tmp_path / "new.jsonl",
+    )
+    write_manifest(train, utterances[:8])
+    write_manifest(pool, utterances[8:])
+    out = tmp_path / "run"
+    asked = ["--train", str(train), "--pool", str(pool), "--preset", "tiny", "--epochs", "2", "--out", str(out)]
+    assert script("train").main(asked) == 2
+    assert "--pool may hold what is held out of --train" in capsys.readouterr().err
+    assert script("train").main([*asked, "--dev", str(tone_corpus / "dev.jsonl")]) == 0
+    assert "8 utterances to train on, as many in each epoch of 16 more, " in capsys.readouterr().out
+    card, data = (out / "README.md").read_text(), json.loads((out / "data.json").read_text())
+    assert "| train | 8 | " in card and "| pool | 16 | " in card and "as many utterances of the pool" in card
+    assert str(pool) in data and len([name for name in data if name.endswith(".wav")]) == 24 + 6
+    write_manifest(pool, [replace(utterances[8], audio_path=tmp_path / "gone.wav")])
+    with pytest.raises(DataError, match="not one pool utterance can be used; 1 are left out"):
+        script("train").main([*asked, "--fresh", "--dev", str(tone_corpus / "dev.jsonl")])
 
 
 @pytest.mark.parametrize("without", [["--preset", "clean"], ["--no-augment"]])
