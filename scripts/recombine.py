@@ -20,7 +20,7 @@ from crnn_asr.console import (
     progress_bar,
     run,
 )
-from crnn_asr.corpus.manifest import Problem, Utterance, read_manifest
+from crnn_asr.corpus.manifest import Problem, Utterance, read_manifest, total_hours
 from crnn_asr.corpus.recombine import MANIFEST, Cut, recombine
 from crnn_asr.errors import DataError
 from crnn_asr.export.systems import open_system
@@ -88,8 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     count = args.count or args.times * len(utterances)
     with progress_bar("joining", "utterance") as move:
         made = recombine(cuts, args.out, count, rate_hz, args.words, only, args.seed, move)
-    hours = sum(item.duration_s for item in made) / 3600
-    print(f"{args.out / MANIFEST}: {len(made):,} utterances, {hours:.2f} h, of the words of {len(cuts):,}")
+    print(f"{args.out / MANIFEST}: {len(made):,} utterances, {total_hours(made):.2f} h, of the words of {len(cuts):,}")
     return FAILED if problems else OK
 
 

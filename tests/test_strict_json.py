@@ -69,6 +69,8 @@ def test_json_of_another_shape_is_refused_and_the_key_named(path: str, value: An
 
 def test_every_missing_key_is_named() -> None:
     for item in dataclasses.fields(RunConfig):
+        if item.metadata:  # what came later
+            continue
         values = to_dict(RunConfig())
         del values[item.name]
         with pytest.raises(ModelError, match=f"missing key {item.name}"):
@@ -76,10 +78,12 @@ def test_every_missing_key_is_named() -> None:
 
 
 def test_a_config_from_before_a_field_does_what_it_did() -> None:
-    """Rooms were not played at another speed once; a run of then is read, and goes on without."""
+    """Rooms were not played at another speed once, nor was there a pool; a run of then is read, and goes on without."""
     values = to_dict(RunConfig())
     assert values["augment"].pop("reverb_recorded_speed") == [0.7, 1.4]
     assert from_dict(RunConfig, values).augment == AugmentConfig(reverb_recorded_speed=(1.0, 1.0))
+    assert values.pop("pool_manifests") == []
+    assert from_dict(RunConfig, values).pool_manifests == ()
     assert "reverb_recorded_speed" not in values["augment"]  # what was given is not changed
 
 

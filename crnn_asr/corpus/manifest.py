@@ -25,6 +25,10 @@ class Utterance:
     id: str = ""
 
 
+def total_hours(utterances: Iterable[Utterance]) -> float:
+    return sum(utterance.duration_s for utterance in utterances) / 3600
+
+
 @dataclass(frozen=True)
 class Problem:
     """Something that was left out: where it stands (a file, a `file:line`, an utterance id) and why."""

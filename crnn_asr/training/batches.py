@@ -49,11 +49,6 @@ class Example:
     min_logit_frames: int
 
 
-def total_hours(examples: Sequence[Example]) -> float:
-    """Their recordings together."""
-    return sum(example.utterance.duration_s for example in examples) / 3600
-
-
 def select_examples(
     utterances: Iterable[Utterance], config: RunConfig, alphabet: Alphabet
 ) -> tuple[list[Example], list[Problem]]:

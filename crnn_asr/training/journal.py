@@ -4,8 +4,9 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from crnn_asr.corpus.manifest import total_hours
 from crnn_asr.files import naming, write_text
-from crnn_asr.training.batches import BatchSource, total_hours
+from crnn_asr.training.batches import BatchSource
 from crnn_asr.training.events import Incident
 from crnn_asr.training.plan import Plan
 from crnn_asr.training.run import RunDirectory
@@ -45,7 +46,7 @@ class Journal:
             "dev_wer": progress.best_scores["dev_wer"],
             "dev_cer": progress.best_scores["dev_cer"],
             "train_seconds": round(progress.seconds, 1),
-            "train_hours": round(total_hours(train.always), 4),
+            "train_hours": round(total_hours(example.utterance for example in train.always), 4),
             "train_utterances": len(train.always),
             "pool_utterances": len(train.pool),
             "dev_utterances": len(dev.examples),

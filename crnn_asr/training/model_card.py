@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from crnn_asr.config import RunConfig
-from crnn_asr.training.batches import Example, total_hours
+from crnn_asr.corpus.manifest import Utterance, total_hours
 from crnn_asr.training.curves import Row, best_of
 
 MARK = "<!-- train.py writes this file again after every epoch; delete this line to keep your own version of it -->"
@@ -17,9 +17,9 @@ MARK = "<!-- train.py writes this file again after every epoch; delete this line
 class Facts:
     """What a run's configuration does not say: its data, parameters, and `environment.json`."""
 
-    train: Sequence[Example]
-    pool: Sequence[Example]
-    dev: Sequence[Example]
+    train: Sequence[Utterance]
+    pool: Sequence[Utterance]
+    dev: Sequence[Utterance]
     left_out: int
     parameters: int
     environment: Mapping[str, Any]

@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from crnn_asr.console import complain, note
+from crnn_asr.corpus.manifest import total_hours
 from crnn_asr.files import write_text
 from crnn_asr.training import tensorboard
 from crnn_asr.training.alignment_picture import Picture, draw_alignment
-from crnn_asr.training.batches import total_hours
 from crnn_asr.training.curves import Row, best_of, draw_curves
 from crnn_asr.training.events import EpochDone, Event, Stopped
 from crnn_asr.training.history import write_history
@@ -50,9 +50,9 @@ class Recorder:
     ) -> None:
         self.run, self.config, self.dev, self.dev_step, self.clock = run, setup.config, setup.dev, dev_step, clock
         self.facts = Facts(
-            train=setup.train.always,
-            pool=setup.train.pool,
-            dev=setup.dev.examples,
+            train=[example.utterance for example in setup.train.always],
+            pool=[example.utterance for example in setup.train.pool],
+            dev=[example.utterance for example in setup.dev.examples],
             left_out=len(setup.failed) + len(setup.skipped),
             parameters=parameters,
             environment=run.read_environment(),
