@@ -10,7 +10,7 @@ from crnn_asr.corpus.manifest import Utterance, read_manifest, write_manifest
 from crnn_asr.corpus.speech import Speaker, Voice
 from crnn_asr.inference.default_model import SHIPPED
 
-TEXT = "enter six two"
+TEXT = "enter seven two"
 
 
 @pytest.fixture
@@ -47,9 +47,9 @@ def test_new_utterances_and_what_could_not_be_cut(script, corpus: Path, capsys):
 
 
 def test_a_missing_recording_is_named_and_the_rest_is_made(script, corpus: Path, capsys):
-    (corpus / "list.txt").write_text("six\n")
+    (corpus / "list.txt").write_text("seven\n")
     with (corpus / "m.jsonl").open("a") as file:
-        file.write('{"audio_filepath": "gone.wav", "duration": 1.0, "text": "six"}\n')
+        file.write('{"audio_filepath": "gone.wav", "duration": 1.0, "text": "seven"}\n')
     arguments = [
         str(SHIPPED),
         str(corpus / "m.jsonl"),
@@ -61,4 +61,4 @@ def test_a_missing_recording_is_named_and_the_rest_is_made(script, corpus: Path,
     assert script("recombine").main(arguments) == 1
     assert "gone" in capsys.readouterr().err
     made, _ = read_manifest(corpus / "out" / "recombined.jsonl")
-    assert len(made) == 3 and {word for item in made for word in item.text.split()} == {"six"}
+    assert len(made) == 3 and {word for item in made for word in item.text.split()} == {"seven"}

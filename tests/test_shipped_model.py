@@ -29,7 +29,7 @@ def test_files_are_small_and_know_their_language_model(path: Path):
 def spoken(tmp_path: Path) -> Path:
     """A synthetic voice, which the model never heard the like of, with silence around it."""
     with Speaker(Voice("en-us", "m1")) as speaker:
-        samples = speaker.say("enter six two")
+        samples = speaker.say("enter seven two")
         silence = np.zeros(speaker.sample_rate_hz // 4, np.float32)
         write_audio(tmp_path / "spoken.wav", np.concatenate([silence, samples, silence]), speaker.sample_rate_hz)
     return tmp_path / "spoken.wav"
@@ -38,14 +38,14 @@ def spoken(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("decoding", [Decoding(), Decoding(lm=str(ARPA))], ids=["greedy", "3-gram"])
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_it_hears(path: Path, decoding: Decoding, spoken: Path):
-    assert Recognizer(path, decoding=decoding).transcribe(spoken).text == "enter six two"
+    assert Recognizer(path, decoding=decoding).transcribe(spoken).text == "enter seven two"
 
 
 def test_without_a_model_of_ones_own_it_is_used_and_that_is_said(script, spoken, monkeypatch, capsys):
     monkeypatch.chdir(spoken.parent)
     assert script("infer_tflite").main([spoken.name]) == 0
     out, said = capsys.readouterr()
-    assert out == "enter six two\n"
+    assert out == "enter seven two\n"
     assert said.startswith("note: no model named and none made: the one in models/an4")
 
 
