@@ -6,7 +6,6 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,17 +55,14 @@ def profile(step: Callable[[], object], steps: int) -> Counter[str]:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     load_tensorflow()
-    from train_speed import SYMBOLS_A_SECOND, make_batch, ours
+    from train_speed import SYMBOLS_A_SECOND, make_batch, ours, sizes
 
     from crnn_asr.training.precision import fastest_precision
 
     precision = args.precision or fastest_precision()
-    config = PRESETS[args.preset].model
-    config = replace(
-        config, lstm_layers=args.lstm_layers or config.lstm_layers, lstm_units=args.lstm_units or config.lstm_units
-    )
+    config, hop_ms = sizes(args)
     seconds = np.full(args.batch, args.seconds)
-    batch = make_batch(config, seconds, np.round(seconds * SYMBOLS_A_SECOND).astype(int))
+    batch = make_batch(config, hop_ms, seconds, np.round(seconds * SYMBOLS_A_SECOND).astype(int))
     step = ours(config, precision)
     step(*batch), step(*batch)
     total = profile(lambda: step(*batch), args.steps)

@@ -25,7 +25,7 @@ from crnn_asr.presets import PRESETS
 
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # features, lengths, labels, label lengths
 Step = Callable[..., float]  # one training step on the arrays of a batch, which returns its loss
-FRAMES_A_SECOND, SYMBOLS_A_SECOND = 100, 12
+SYMBOLS_A_SECOND = 12
 BATCHES = 8  # of a manifest, from its shortest utterances to its longest
 LEARNING_RATE, WEIGHT_DECAY, CLIP_NORM = 1e-3, 1e-2, 1.0
 
@@ -47,25 +47,32 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def make_batch(config: ModelConfig, seconds: np.ndarray, symbols: np.ndarray) -> Batch:
+def sizes(args: argparse.Namespace) -> tuple[ModelConfig, float]:
+    """The preset's network with the sizes that were asked for, and its hop in ms."""
+    config, features = PRESETS[args.preset].model, PRESETS[args.preset].features
+    layers, units = args.lstm_layers or config.lstm_layers, args.lstm_units or config.lstm_units
+    return replace(config, lstm_layers=layers, lstm_units=units), features.hop_ms
+
+
+def make_batch(config: ModelConfig, hop_ms: float, seconds: np.ndarray, symbols: np.ndarray) -> Batch:
     """Random features (B, T, F) and labels (B, U) of given lengths (B,)."""
     rng = np.random.default_rng(0)
-    lengths = np.round(seconds * FRAMES_A_SECOND).astype(np.int32)
+    lengths = np.round(seconds * 1000 / hop_ms).astype(np.int32)
     features = rng.standard_normal((len(lengths), lengths.max(), config.num_mels)).astype(np.float32)
     labels = rng.integers(0, config.num_symbols - 1, (len(lengths), symbols.max())).astype(np.int32)
     return features, lengths, labels, np.minimum(symbols, config.output_length(lengths) // 2).astype(np.int32)
 
 
-def make_batches(config: ModelConfig, args: argparse.Namespace) -> list[Batch]:
+def make_batches(config: ModelConfig, hop_ms: float, args: argparse.Namespace) -> list[Batch]:
     """One batch of one length, or batches of a manifest's lengths."""
     if not args.manifest:
         seconds = np.full(args.batch, args.seconds)
-        return [make_batch(config, seconds, np.round(seconds * SYMBOLS_A_SECOND).astype(int))]
+        return [make_batch(config, hop_ms, seconds, np.round(seconds * SYMBOLS_A_SECOND).astype(int))]
     utterances = sorted(read_manifest(args.manifest)[0], key=lambda utterance: utterance.duration_s)
     starts = np.linspace(0, max(0, len(utterances) - args.batch), BATCHES).astype(int)
     groups = [utterances[start : start + args.batch] for start in starts]
     return [
-        make_batch(config, np.array([u.duration_s for u in group]), np.array([len(u.text) for u in group]))
+        make_batch(config, hop_ms, np.array([u.duration_s for u in group]), np.array([len(u.text) for u in group]))
         for group in groups
     ]
 
@@ -191,14 +198,11 @@ def measure(
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    config = PRESETS[args.preset].model
-    config = replace(
-        config, lstm_layers=args.lstm_layers or config.lstm_layers, lstm_units=args.lstm_units or config.lstm_units
-    )
-    batches = make_batches(config, args)
+    config, hop_ms = sizes(args)
+    batches = make_batches(config, hop_ms, args)
     names = [name for name in CONTENDERS if "PyTorch" not in name or importlib.util.find_spec("torch")]
     seconds = measure(names, config, batches, args.rounds, args.steps)
-    audio = sum(int(lengths.sum()) for _, lengths, *_ in batches) / FRAMES_A_SECOND
+    audio = sum(int(lengths.sum()) for _, lengths, *_ in batches) * hop_ms / 1000
     lengths_of = f"the lengths of {args.manifest}" if args.manifest else f"{args.seconds:g} s"
     print(f"{config.lstm_layers} × BiLSTM-{config.lstm_units}, batches of {args.batch} × {lengths_of}, training step:")
     print(f"{'':20}{'ms':>8}{'audio-s/s':>12}{'ours is':>10}")
