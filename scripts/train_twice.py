@@ -108,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if reason := obstacle(args):
         complain(reason)
         return USAGE
-    worst = OK
+    worst, begun_s = OK, time.monotonic()
     for stage, product in stages(args):
         start = time.time()
         try:
@@ -121,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             note("what is done is kept; the same command goes on from here, other options need another --out")
             return code if code > 0 else FAILED
         worst = max(worst, code)  # FAILED: some recordings were no good, and were named; the rest was done
-    print(f"\n── done: {args.out / 'model.int8.tflite'}")
+    print(f"\n── done in {(time.monotonic() - begun_s) / 60:.0f} min: {args.out / 'model.int8.tflite'}")
     return worst
 
 
