@@ -235,4 +235,8 @@ def pipeline(load: Callable[[Any], Batch], numbers: range, workers: int) -> tf.d
         return tuple(tf.ensure_shape(value, spec.shape) for value, spec in zip(values, BATCH_SPEC))
 
     dataset = tf.data.Dataset.range(numbers.start, numbers.stop)
-    return dataset.map(fetch, num_parallel_calls=workers, deterministic=True).prefetch(workers)
+    dataset = dataset.map(fetch, num_parallel_calls=workers, deterministic=True).prefetch(workers)
+    # The tuner has nothing to tune here, and its thread can sleep for up to a minute before an iterator is deleted.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)

@@ -48,6 +48,11 @@ def test_same_seed_same_batches_and_any_start(tone_corpus):
     assert any(a[0].shape != b[0].shape or not np.array_equal(a[0], b[0]) for a, b in zip(whole, other))
 
 
+def test_no_tuner_holds_up_the_end_of_an_epoch(tone_corpus):
+    """Its thread misses, now and then, that it is to end, and sleeps on: 20 s at the end of an epoch of 20 s."""
+    assert epoch(source(tone_corpus), 0).options().autotune.enabled is False
+
+
 @pytest.mark.parametrize(("always", "pool", "epochs"), [(8, 16, 2), (8, 15, 1), (6, 18, 3), (8, 3, 1), (24, 0, 1)])
 def test_an_epoch_takes_a_part_of_the_pool_and_each_turn_all_of_it(tone_corpus, always, pool, epochs):
     """Every utterance of `always` is in every epoch; of the pool, each in one of so many epochs, then in others."""
