@@ -174,8 +174,6 @@ class Trainer:
                 wait_share=p.wait_seconds / max(p.epoch_seconds, 1e-9),
                 seconds_left=pace * (self.total_steps - self._position(p.batch / batches)),
             )
-        for dataset in datasets:
-            next(dataset, None)  # to its end: an iterator that is not there yet takes seconds to be deleted
 
     def _heed(self, done: Outcome, plan: Plan, size: int) -> Iterator[Incident]:
         """Judge a step of `size` batches, and tell what was wrong with it."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-ROWS: list[tuple[str, int, int, int]] = []
+FAULT = "fault"  # the name of a row among what a test's report holds, whichever process ran it
 
 
 @pytest.fixture(scope="session")
@@ -20,15 +20,17 @@ def whole(tone_corpus, tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def tally() -> Callable[[str, int, int, int], None]:
+def tally(record_property: Callable[[str, object], None]) -> Callable[[str, int, int, int], None]:
     """Note a kind of fault, how many were injected, the most steps that one of them cost, and wrong results."""
-    return lambda *row: ROWS.append(row)
+    return lambda *row: record_property(FAULT, row)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if not ROWS:
+    reports = [report for outcome in ("passed", "failed") for report in terminalreporter.stats.get(outcome, [])]
+    rows = [row for report in reports for name, row in report.user_properties if name == FAULT]
+    if not rows:
         return
     terminalreporter.section("faults")
     terminalreporter.write_line(f"{'':44}{'injected':>10}{'steps lost':>12}{'wrong':>8}")
-    for name, injected, lost, wrong in ROWS:
+    for name, injected, lost, wrong in rows:
         terminalreporter.write_line(f"{name:44}{injected:10}{lost:12}{wrong:8}")
