@@ -19,7 +19,7 @@ test: $(INSTALLED)  ## lint, types, tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 clean:  ## remove .venv, caches and what the demo made
 	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache *.egg-info data/demo models/demo
