@@ -227,6 +227,7 @@ def test_dev_recordings_that_the_first_model_heard(tone_corpus, tmp_path, uninte
         assert script("train").main(command) == 0
         errors = capsys.readouterr().err
         assert words in errors and ("dev recordings" in errors) == bool(words)
+    some.unlink()  # the corpus is shared by all tests
 
 
 def test_wrong_wishes_for_another_model(tone_corpus, tmp_path, uninterrupted, script, capsys):
