@@ -218,12 +218,12 @@ def test_another_model_to_start_from(tone_corpus, tmp_path, uninterrupted, scrip
 
 def test_dev_recordings_that_the_first_model_heard(tone_corpus, tmp_path, uninterrupted, script, capsys):
     """It was trained on train.jsonl and chosen by dev.jsonl."""
-    train, dev = (read_manifest(tone_corpus / f"{name}.jsonl")[0] for name in ("train", "dev"))
-    some = tmp_path / "some.jsonl"
+    train, dev = ((tone_corpus / f"{name}.jsonl").read_text().splitlines(True) for name in ("train", "dev"))
+    some = tone_corpus / "some.jsonl"
     command = ["--init", str(uninterrupted), "--train", str(tone_corpus / "train.jsonl"), "--epochs", "1", "--fresh"]
     command += ["--out", str(tmp_path / "run"), "--dev", str(some)]
-    for utterances, words in ((dev, ""), (train[:2] + dev[:1], "note: 2 of 3 dev recordings were in the training of")):
-        write_manifest(some, utterances)
+    for lines, words in ((dev, ""), (train[:2] + dev[:1], "note: 2 of 3 dev recordings were in the training of")):
+        some.write_text("".join(lines))
         assert script("train").main(command) == 0
         errors = capsys.readouterr().err
         assert words in errors and ("dev recordings" in errors) == bool(words)
