@@ -58,6 +58,7 @@ def draw_panel(axes: Any, panel: Panel, rows: Sequence[Row]) -> None:
         best = best_of(rows)
         below = best["dev_wer"] > 90  # above it is no place left
         place = {"textcoords": "offset points", "xytext": (0, -14 if below else 10), "ha": "center"}
+        axes.scatter(best["epoch"], best["dev_wer"], zorder=3)
         axes.annotate(f"{best['dev_wer']:.1f} %", (best["epoch"], best["dev_wer"]), **place)
 
 

@@ -87,6 +87,8 @@ def test_curves_are_the_values_by_epoch_and_the_best_is_named():
     assert np.isnan(characters.get_ydata()[1])
     (best,) = [text for text in axes.texts if "%" in text.get_text()]
     assert best.get_text() == "5.0 %" and best.xy == (3, 5.0) and best_of(told)["epoch"] == 3
+    (dot,) = axes.collections
+    assert dot.get_offsets().tolist() == [[3, 5.0]]
 
 
 def test_shares_are_drawn_in_percent():
