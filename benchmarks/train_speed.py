@@ -82,7 +82,8 @@ def ours(config: ModelConfig, precision: str) -> Step:
 
     from crnn_asr.config import TrainingConfig
     from crnn_asr.training.model import CRNN
-    from crnn_asr.training.step import make_optimizer, make_train_step
+    from crnn_asr.training.optimizers import make_optimizer
+    from crnn_asr.training.step import make_train_step
 
     tf.config.experimental.enable_op_determinism()
     tf.keras.utils.set_random_seed(0)

@@ -227,6 +227,7 @@ class TrainingConfig:
     batch_frames: int = 8_000  # 100 a second
     max_batch_utterances: int = 32
     accumulate_batches: int = 1  # batches a step; their gradients are summed as those of one large batch
+    optimizer: str = field(default="adamw", metadata=before("adamw"))  # or muon: see `training.optimizers`
     learning_rate: float = 2e-3  # the peak
     warmup_steps: int = 200
     schedule: str = "cosine"  # cosine (to zero at the last step) or plateau (halved when dev WER stands still)
@@ -253,6 +254,7 @@ class TrainingConfig:
             self.max_batch_utterances >= 1, f"max_batch_utterances must be at least 1, got {self.max_batch_utterances}"
         )
         require(self.accumulate_batches >= 1, f"accumulate_batches must be at least 1, got {self.accumulate_batches}")
+        require(self.optimizer in ("adamw", "muon"), f"optimizer must be adamw or muon, got {self.optimizer!r}")
         require(self.learning_rate > 0, f"learning_rate must be positive, got {self.learning_rate}")
         require(self.schedule in ("cosine", "plateau"), f"schedule must be cosine or plateau, got {self.schedule!r}")
         require(

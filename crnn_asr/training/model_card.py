@@ -10,6 +10,7 @@ from crnn_asr.config import RunConfig
 from crnn_asr.corpus.manifest import Utterance, total_hours
 from crnn_asr.training.curves import Row, best_of
 
+_OPTIMIZERS = {"adamw": "AdamW", "muon": "Muon"}
 MARK = "<!-- train.py writes this file again after every epoch; delete this line to keep your own version of it -->"
 
 
@@ -105,11 +106,12 @@ def _data(config: RunConfig, facts: Facts) -> str:
 def _recipe(config: RunConfig, facts: Facts) -> str:
     training, model, environment = config.training, config.model, facts.environment
     network = f"{len(model.conv_filters)} convolutions, {model.lstm_layers} × BiLSTM-{model.lstm_units}, CTC"
+    optimizer = f"{_OPTIMIZERS[training.optimizer]}, at most {training.learning_rate:g}, {training.schedule}"
     batch = training.accumulate_batches * training.batch_frames * config.features.hop_ms / 1000
     rows = {
         "network": f"{network}; {facts.parameters:,} parameters",
         "features": f"log-mel, {config.features.num_mels} bins, {config.features.sample_rate_hz / 1000:g} kHz",
-        "optimizer": f"AdamW, at most {training.learning_rate:g}, {training.schedule}, seed {training.seed}",
+        "optimizer": f"{optimizer}, seed {training.seed}",
         "step": f"at most {batch:g} s of padded audio, {training.precision}",
         "waveform augmentation": "on" if _augments(config) else "off",
         "trained on": f"{environment['platform']}, TensorFlow {environment['packages']['tensorflow']}",

@@ -135,6 +135,11 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
         choices=("auto", "float32", "bfloat16"),
         help="of the large products; auto is bfloat16 where the hardware has it, else float32 (default: auto)",
     )
+    recipe.add_argument(
+        "--optimizer",
+        choices=("adamw", "muon"),
+        help="AdamW, or Muon for the network's matrices (default: muon with the presets an4 and clean, else adamw)",
+    )
     recipe.add_argument("--learning-rate", type=positive_float, help="the schedule's peak")
     recipe.add_argument(
         "--schedule", choices=("cosine", "plateau"), help="to zero, or halved when dev WER stands still"
@@ -207,6 +212,7 @@ def wanted_config(args: argparse.Namespace, base: RunConfig) -> RunConfig:
         else round(args.batch_seconds * 1000 / base.features.hop_ms),
         "accumulate_batches": args.accumulate,
         "precision": args.precision,
+        "optimizer": args.optimizer,
         "learning_rate": args.learning_rate,
         "schedule": args.schedule,
         "early_stopping_epochs": args.early_stopping,

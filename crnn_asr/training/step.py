@@ -11,19 +11,13 @@ from crnn_asr.config import RunConfig, TrainingConfig
 from crnn_asr.training.batches import BATCH_SPEC
 from crnn_asr.training.loss import ctc_loss
 from crnn_asr.training.model import CRNN
+from crnn_asr.training.optimizers import make_optimizer
 from crnn_asr.training.replicas import num_local, sum_over_replicas
 
 Tensor = Any
 SCALAR = tf.TensorSpec((), tf.float32)
 SEED = tf.TensorSpec((2,), tf.int32)
 SEEDS_A_REPLICA = 1_000  # more than a model draws dropout masks from
-
-
-class SummedAdamW(keras.optimizers.AdamW):
-    """Keras' AdamW for gradients that have been summed over replicas before: clipping comes between."""
-
-    def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
-        return grads_and_vars
 
 
 def make_learner(config: RunConfig) -> tuple[CRNN, keras.optimizers.Optimizer, Any]:
@@ -47,18 +41,6 @@ def run_step(step: Any, batches: Sequence[Any], seeds: Sequence[Tensor], rate: f
     for batch, seed in zip(batches, seeds):
         add(*batch, seed)
     return finish(rate)  # type: ignore[no-any-return]
-
-
-def make_optimizer(config: TrainingConfig, model: CRNN) -> keras.optimizers.Optimizer:
-    """AdamW (Loshchilov & Hutter 2019); biases and norms are not decayed.
-
-    With `average_steps` it keeps a moving average of the weights, which `finalize_variable_values` gives out.
-    """
-    average = {"use_ema": True, "ema_momentum": 1 - 1 / config.average_steps} if config.average_steps > 1 else {}
-    optimizer = SummedAdamW(config.learning_rate, weight_decay=config.weight_decay, beta_2=0.98, **average)
-    optimizer.exclude_from_weight_decay(var_list=[w for w in model.trainable_variables if len(w.shape) < 2])
-    optimizer.build(model.trainable_variables)
-    return optimizer
 
 
 def learning_rate(config: TrainingConfig, step: float, total_steps: int, scale: float) -> float:

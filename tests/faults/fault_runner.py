@@ -26,7 +26,15 @@ from crnn_asr.training.run import RunDirectory  # noqa: E402
 from crnn_asr.training.setup import prepare  # noqa: E402
 
 MODEL = ModelConfig(conv_filters=(4, 4), projection_units=16, lstm_layers=1, lstm_units=12, dropout=0.2)
-TRAINING = TrainingConfig(epochs=2, batch_frames=350, warmup_steps=4, seed=5, checkpoint_every_s=0.0, average_steps=5)
+TRAINING = TrainingConfig(
+    epochs=2,
+    batch_frames=350,
+    warmup_steps=4,
+    seed=5,
+    checkpoint_every_s=0.0,
+    average_steps=5,
+    optimizer="muon",
+)
 INSIDE = ("write", "sync", "rename")  # of a save
 
 

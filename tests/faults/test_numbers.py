@@ -17,6 +17,7 @@ from crnn_asr.training import loop, step
 from crnn_asr.training.events import EpochDone, Incident, StepDone, Stopped
 from crnn_asr.training.loop import Trainer
 from crnn_asr.training.model import CRNN
+from crnn_asr.training.optimizers import make_optimizer
 
 BROKEN_STEPS = range(7, 13)  # the last good state before them is that of step 4, though 8 is a multiple of 4 too
 
@@ -53,7 +54,7 @@ def test_a_step_that_is_not_finite_changes_nothing_at_all(rng, monkeypatch, tall
 
         monkeypatch.setattr(step, "ctc_loss", lambda *x: with_broken_gradient(ctc(*x)))
     model = CRNN(MODEL)
-    optimizer = step.make_optimizer(TRAINING, model)
+    optimizer = make_optimizer(TRAINING, model)
     make = step.make_train_step if accumulate == 1 else step.make_accumulating_step
     learner = make(model, optimizer, TRAINING)
     good, bad = batch(rng), batch(rng)

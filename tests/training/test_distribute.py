@@ -22,9 +22,10 @@ from crnn_asr.training.batches import Batch, add_rows, pad_batch
 from crnn_asr.training.loop import Trainer
 from crnn_asr.training.loss import ctc_loss
 from crnn_asr.training.model import CRNN
+from crnn_asr.training.optimizers import make_optimizer
 from crnn_asr.training.run import RunDirectory
 from crnn_asr.training.setup import prepare
-from crnn_asr.training.step import make_accumulating_step, make_optimizer, make_train_step
+from crnn_asr.training.step import make_accumulating_step, make_train_step
 from crnn_asr.training.tf_config import worker
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -203,9 +204,10 @@ def test_two_workers_are_one_process_with_the_whole_batch(tone_corpus, tmp_path,
     assert (run.root / "skipped.worker1.jsonl").read_text() == ""
 
 
-def test_two_devices_are_one_with_the_whole_batch(tone_corpus, tmp_path, alone):
-    """Two halves of the CPU stand for two GPUs."""
-    run = make_run(tmp_path / "run", tone_corpus)
+def test_two_devices_are_one_with_the_whole_batch(tone_corpus, tmp_path):
+    """Two halves of the CPU stand for two GPUs. With Muon, for the workers above have AdamW."""
+    run, alone = (make_run(tmp_path / name, tone_corpus, optimizer="muon") for name in ("run", "alone"))
+    train_alone(alone)
     code = f"""
 import tensorflow as tf
 from pathlib import Path

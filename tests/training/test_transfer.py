@@ -18,9 +18,10 @@ from crnn_asr.training.keras_file import save_keras
 from crnn_asr.training.loop import Trainer
 from crnn_asr.training.loss import ctc_loss
 from crnn_asr.training.model import CRNN
+from crnn_asr.training.optimizers import make_optimizer
 from crnn_asr.training.run import RunDirectory
 from crnn_asr.training.setup import prepare
-from crnn_asr.training.step import make_accumulating_step, make_optimizer, make_train_step
+from crnn_asr.training.step import make_accumulating_step, make_train_step
 from crnn_asr.training.transfer import compare, layer_sizes
 
 MODEL = ModelConfig(conv_filters=(4, 5), projection_units=16, lstm_layers=2, lstm_units=12, dropout=0.2, num_symbols=4)
