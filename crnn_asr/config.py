@@ -12,6 +12,7 @@ from crnn_asr.errors import require
 from crnn_asr.strict_json import before
 
 Range = tuple[float, float]
+OPTIMIZERS = ("adamw", "muon")
 
 
 def _require_finite(config: Any) -> None:
@@ -254,7 +255,7 @@ class TrainingConfig:
             self.max_batch_utterances >= 1, f"max_batch_utterances must be at least 1, got {self.max_batch_utterances}"
         )
         require(self.accumulate_batches >= 1, f"accumulate_batches must be at least 1, got {self.accumulate_batches}")
-        require(self.optimizer in ("adamw", "muon"), f"optimizer must be adamw or muon, got {self.optimizer!r}")
+        require(self.optimizer in OPTIMIZERS, f"optimizer must be {' or '.join(OPTIMIZERS)}, got {self.optimizer!r}")
         require(self.learning_rate > 0, f"learning_rate must be positive, got {self.learning_rate}")
         require(self.schedule in ("cosine", "plateau"), f"schedule must be cosine or plateau, got {self.schedule!r}")
         require(

@@ -53,7 +53,9 @@ PRESETS: dict[str, RunConfig] = {
         spec_augment=SpecAugmentConfig(
             num_frequency_masks=1, max_frequency_bins=15, num_time_masks=1, max_time_frames=15
         ),
-        training=TrainingConfig(epochs=40, max_batch_utterances=20, learning_rate=4e-3, warmup_steps=100),
+        training=TrainingConfig(
+            epochs=40, max_batch_utterances=20, optimizer="muon", learning_rate=4e-3, warmup_steps=100
+        ),
     ),
     "an4": _AN4,
     "clean": replace(

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from crnn_asr.config import OPTIMIZERS
 from crnn_asr.console import FAILED, INTERRUPTED, OK, USAGE, complain, non_negative_int, note, positive_int, run
 from crnn_asr.corpus.recombine import MANIFEST
 from crnn_asr.presets import PRESETS
@@ -34,6 +35,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     both.add_argument("--sample-rate", type=positive_int, metavar="HZ")
     both.add_argument("--alphabet")
     both.add_argument("--language")
+    both.add_argument("--optimizer", choices=OPTIMIZERS, help="default: the preset's")
     second = parser.add_argument_group("the second training, as in train.py")
     second.add_argument("--preset", choices=sorted(PRESETS), default="an4", help="default: %(default)s")
     second.add_argument("--epochs", type=positive_int, metavar="N", help="default: the preset's")
@@ -68,7 +70,10 @@ def stages(args: argparse.Namespace) -> list[tuple[Stage, Path]]:
 
     def training(title: str, out: Path, *rest: str) -> tuple[Stage, Path]:
         begun = (out / "config.json").is_file()  # a run that is resumed has its alphabet
-        both = (*options("dev", "seed", "sample_rate", "language"), *(("--resume",) if begun else options("alphabet")))
+        both = (
+            *options("dev", "seed", "sample_rate", "language", "optimizer"),
+            *(("--resume",) if begun else options("alphabet")),
+        )
         return Stage(title, ("train.py", "--out", str(out), *rest, *both)), out / "model.keras"
 
     cut = ("recombine.py", str(first), *old, "--out", str(recombined), *options("times", "seed"))

@@ -59,8 +59,9 @@ def asked() -> list[str]:
 
 def test_what_each_stage_is_asked_and_how_the_same_command_goes_on(recipe: ModuleType):
     command = [*COMMAND, "--epochs", "9", "--times", "7", "--sample-rate", "8000", "--alphabet", "english"]
+    command += ["--optimizer", "adamw"]
     assert recipe.main(command) == 0
-    both = "--dev dev.jsonl --seed 3 --sample-rate 8000"
+    both = "--dev dev.jsonl --seed 3 --sample-rate 8000 --optimizer adamw"
     first = f"train --out run/first --preset clean --epochs 60 --train a.jsonl b.jsonl {both}"
     new = "run/recombined/recombined.jsonl"
     second = f"train --out run --preset an4 --epochs 9 --noise noise --train a.jsonl b.jsonl --pool {new}"

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from crnn_asr.config import RunConfig
+from crnn_asr.config import OPTIMIZERS, RunConfig
 from crnn_asr.console import non_negative_int, note, positive_float, positive_int, share
 from crnn_asr.errors import ModelError
 from crnn_asr.native import load_tensorflow
@@ -137,8 +137,8 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
     )
     recipe.add_argument(
         "--optimizer",
-        choices=("adamw", "muon"),
-        help="AdamW, or Muon for the network's matrices (default: muon with the presets an4 and clean, else adamw)",
+        choices=OPTIMIZERS,
+        help="AdamW, or Muon for the network's matrices (default: muon with an4, clean and tiny, else adamw)",
     )
     recipe.add_argument("--learning-rate", type=positive_float, help="the schedule's peak")
     recipe.add_argument(
