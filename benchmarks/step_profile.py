@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from crnn_asr.config import OPTIMIZERS
 from crnn_asr.console import OK, positive_float, positive_int, run
 from crnn_asr.native import load_tensorflow
 from crnn_asr.presets import PRESETS
@@ -35,6 +36,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--batch", type=positive_int, default=16, help="utterances in a step (default: 16)")
     parser.add_argument("--seconds", type=positive_float, default=8.0, help="length of each (default: 8)")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), help="(default: what is faster here)")
+    parser.add_argument("--optimizer", choices=OPTIMIZERS, help="(default: the preset's)")
     parser.add_argument("--steps", type=positive_int, default=5, help="profiled (default: 5)")
     return parser.parse_args(argv)
 
@@ -63,7 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     config, hop_ms = sizes(args)
     seconds = np.full(args.batch, args.seconds)
     batch = make_batch(config, hop_ms, seconds, np.round(seconds * SYMBOLS_A_SECOND).astype(int))
-    step = ours(config, precision)
+    optimizer = args.optimizer or PRESETS[args.preset].training.optimizer
+    step = ours(config, precision, optimizer)
     step(*batch), step(*batch)
     total = profile(lambda: step(*batch), args.steps)
     times = []
@@ -72,7 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         step(*batch)
         times.append(time.perf_counter() - start)
     total = profile(lambda: step(*batch), args.steps)
-    print(f"{config.lstm_layers} × BiLSTM-{config.lstm_units}, batch {args.batch} × {args.seconds:g} s, {precision}")
+    print(
+        f"{config.lstm_layers} × BiLSTM-{config.lstm_units}, batch {args.batch} × {args.seconds:g} s, {precision}, {optimizer}"
+    )
     print(f"a step takes {1e3 * statistics.median(times):.0f} ms; its operations, summed over threads:")
     rest = sum(total.values())
     for part, kinds in PARTS.items():
