@@ -75,9 +75,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         step(*batch)
         times.append(time.perf_counter() - start)
     total = profile(lambda: step(*batch), args.steps)
-    print(
-        f"{config.lstm_layers} × BiLSTM-{config.lstm_units}, batch {args.batch} × {args.seconds:g} s, {precision}, {optimizer}"
-    )
+    sizes_of_batch = f"batch {args.batch} × {args.seconds:g} s"
+    print(f"{config.lstm_layers} × BiLSTM-{config.lstm_units}, {sizes_of_batch}, {precision}, {optimizer}")
     print(f"a step takes {1e3 * statistics.median(times):.0f} ms; its operations, summed over threads:")
     rest = sum(total.values())
     for part, kinds in PARTS.items():
