@@ -1,4 +1,4 @@
-"""AdamW and Muon, for gradients that have been summed over replicas before: clipping comes between."""
+"""AdamW and Muon."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,14 +17,18 @@ RMS = 0.2  # of what Muon adds to a weight, at a learning rate of 1: about what 
 _NEWTON_SCHULZ = ((3.4445, -4.7750, 2.0315),) * 5
 
 
-class SummedAdamW(keras.optimizers.AdamW):
-    """AdamW (Loshchilov & Hutter 2019)."""
+class _Summed:
+    """What makes Keras take gradients that have been summed over replicas before: clipping comes between."""
 
     def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
         return grads_and_vars
 
 
-class SummedMuon(keras.optimizers.Muon):
+class SummedAdamW(_Summed, keras.optimizers.AdamW):
+    """AdamW (Loshchilov & Hutter 2019)."""
+
+
+class SummedMuon(_Summed, keras.optimizers.Muon):
     """Muon (Jordan et al. 2024) for the matrices between the layers, AdamW for all else.
 
     A matrix moves by its momentum with all singular values brought near to 1. Keras' own takes 2-D weights as they
@@ -67,9 +71,6 @@ class SummedMuon(keras.optimizers.Muon):
 
     def _apply_weight_decay(self, variables: Any) -> None:
         super(keras.optimizers.Muon, self)._apply_weight_decay(variables)  # Keras' Muon has none for replicas
-
-    def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
-        return grads_and_vars
 
 
 def orthogonal_step(momentum: Tensor, count: int, product_type: Any = tf.float32) -> Tensor:

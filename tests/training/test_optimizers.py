@@ -27,6 +27,17 @@ def test_singular_values_become_alike_and_singular_vectors_stay(rng, shape, prod
     assert (found[values / np.linalg.norm(values) > 0.01] > 0.6).all() and found.max() < 1.25
 
 
+def test_each_singular_value_goes_through_the_polynomial_five_times(rng):
+    left, right = (np.linalg.qr(rng.standard_normal((24, 24)))[0] for _ in range(2))
+    values = np.geomspace(1, 1e-3, 24)
+    step = orthogonal_step(tf.constant(left * values @ right, tf.float32), 1).numpy() / (0.2 * np.sqrt(24))
+    x = values / np.linalg.norm(values)
+    for _ in range(5):
+        x = 3.4445 * x - 4.7750 * x**3 + 2.0315 * x**5
+    np.testing.assert_allclose(left.T @ step @ right.T, np.diag(x), atol=2e-3)
+    assert 0.1 < x[-1] < 0.5 < x[-4]  # one time less would show
+
+
 def test_the_root_mean_square_of_a_step_is_that_of_adam(rng):
     for shape in ((64, 192), (256, 192), (3, 3, 64, 64)):
         step = orthogonal_step(tf.constant(rng.standard_normal(shape), tf.float32), 1).numpy()
