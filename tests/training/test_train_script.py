@@ -148,6 +148,16 @@ def test_what_goes_by_the_best_epoch_keeps_it(options, keep):
     assert wanted_config(parser.parse_args(options.split()), PRESETS["an4"]).training.keep == keep
 
 
+@pytest.mark.parametrize(
+    ("options", "preset", "optimizer"),
+    [("", "an4", "muon"), ("", "words", "adamw"), ("--optimizer adamw", "an4", "adamw")],
+)
+def test_the_optimizer_that_was_asked_for(options, preset, optimizer):
+    parser = argparse.ArgumentParser()
+    add_training_options(parser)
+    assert wanted_config(parser.parse_args(options.split()), PRESETS[preset]).training.optimizer == optimizer
+
+
 def test_a_pool_is_announced_described_and_watched(tone_corpus, tmp_path, script, capsys):
     utterances, train, pool = (
         read_manifest(tone_corpus / "train.jsonl")[0],
