@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from crnn_asr.config import TrainingConfig
@@ -13,8 +14,8 @@ Tensor = Any
 BETA_2 = 0.98
 MOMENTUM = 0.95
 RMS = 0.2  # of what Muon adds to a weight, at a learning rate of 1: about what AdamW does (Liu et al. 2025)
-# Polynomials a·x + b·x³ + c·x⁵ of the singular values, which five of them bring from 0.01 and more to 0.7 to 1.2.
-_NEWTON_SCHULZ = ((3.4445, -4.7750, 2.0315),) * 5
+_A, _B, _C = 3.4445, -4.7750, 2.0315  # a·x + b·x³ + c·x⁵, five times, brings 0.01 and more to 0.7 to 1.2
+_ITERATIONS = 5
 
 
 class _Summed:
@@ -94,15 +95,21 @@ def orthogonal_step(momentum: Tensor, count: int, product_type: Any = tf.float32
 
 
 def _orthogonal(matrix: Tensor, product_type: Any) -> Tensor:
-    """About U·Vᵀ of a matrix U·S·Vᵀ, by Newton and Schulz's iteration; singular values of almost 0 stay below 1."""
+    """About U·Vᵀ of a matrix U·S·Vᵀ, by Newton and Schulz's iteration; singular values of almost 0 stay below 1.
+
+    Of y = ⁴√c · x, for which c is 1, the polynomial is y · ((y² + h)² + g): three products, and no other work on arrays
+    than adding to their diagonals.
+    """
     tall = matrix.shape[0] > matrix.shape[1]
-    x = tf.transpose(matrix) if tall else matrix
-    x = tf.cast(x / (tf.norm(x) + 1e-7), product_type)
-    for a, b, c in _NEWTON_SCHULZ:
-        square = tf.matmul(x, x, transpose_b=True)
-        x = a * x + tf.matmul(b * square + c * tf.matmul(square, square), x)
-    x = tf.cast(x, tf.float32)
-    return tf.transpose(x) if tall else x
+    root = _C**0.25
+    half = _B / (2 * root**2)
+    inner, outer = (tf.constant(value * np.eye(min(matrix.shape)), product_type) for value in (half, _A - half**2))
+    y = tf.cast(matrix * (root / (tf.norm(matrix) + 1e-7)), product_type)
+    for _ in range(_ITERATIONS):
+        shifted = tf.matmul(y, y, transpose_a=tall, transpose_b=not tall) + inner
+        factor = tf.matmul(shifted, shifted) + outer
+        y = tf.matmul(y, factor) if tall else tf.matmul(factor, y)
+    return tf.cast(y, tf.float32) / root
 
 
 def make_optimizer(config: TrainingConfig, model: CRNN) -> keras.optimizers.Optimizer:
