@@ -24,7 +24,7 @@ _AN4 = RunConfig(
     ),
     spec_augment=SpecAugmentConfig(max_frequency_bins=27, num_time_masks=3, max_time_frames=67),
     training=TrainingConfig(
-        epochs=140,
+        epochs=120,
         optimizer="muon",
         weight_decay=0.05,
         augment_ramp_share=0.5,
