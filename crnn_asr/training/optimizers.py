@@ -102,12 +102,13 @@ def _orthogonal(matrix: Tensor, product_type: Any) -> Tensor:
     """
     tall = matrix.shape[0] > matrix.shape[1]
     root = _C**0.25
-    half = _B / (2 * root**2)
-    inner, outer = (tf.constant(value * np.eye(min(matrix.shape)), product_type) for value in (half, _A - half**2))
+    h = _B / (2 * root**2)
+    g = _A - h**2
+    h_eye, g_eye = (tf.constant(value * np.eye(min(matrix.shape)), product_type) for value in (h, g))
     y = tf.cast(matrix * (root / (tf.norm(matrix) + 1e-7)), product_type)
     for _ in range(_ITERATIONS):
-        shifted = tf.matmul(y, y, transpose_a=tall, transpose_b=not tall) + inner
-        factor = tf.matmul(shifted, shifted) + outer
+        shifted = tf.matmul(y, y, transpose_a=tall, transpose_b=not tall) + h_eye
+        factor = tf.matmul(shifted, shifted) + g_eye
         y = tf.matmul(y, factor) if tall else tf.matmul(factor, y)
     return tf.cast(y, tf.float32) / root
 
