@@ -39,12 +39,15 @@ def colored_noise(length: int, slope_db: float, rng: np.random.Generator) -> Sam
     Power ∝ f^(slope / (10·lg 2)), amplitude its square root; below a hundredth of the highest frequency it stays level,
     so that not all of it is rumble. Its level is no matter: `add_noise` sets it.
     """
-    white = rng.standard_normal(length, dtype=np.float32)
+    from scipy.fft import irfft, next_fast_len, rfft  # in float32
+
     if not slope_db:
-        return white
-    relative = np.maximum(np.linspace(0, 1, length // 2 + 1, dtype=np.float32), 0.01)
+        return rng.standard_normal(length, dtype=np.float32)
+    size = next_fast_len(length, real=True)  # a length of large primes takes ten times as long
+    relative = np.maximum(np.linspace(0, 1, size // 2 + 1, dtype=np.float32), np.float32(0.01))
     shape = relative ** np.float32(slope_db / (20 * math.log10(2)))
-    return np.fft.irfft(np.fft.rfft(white) * shape, length).astype(np.float32)
+    noise: Samples = irfft(rfft(rng.standard_normal(size, dtype=np.float32)) * shape, size)[:length]
+    return noise
 
 
 def synthetic_room(
