@@ -24,8 +24,7 @@ _AN4 = RunConfig(
     ),
     spec_augment=SpecAugmentConfig(max_frequency_bins=27, num_time_masks=3, max_time_frames=67),
     training=TrainingConfig(
-        epochs=120,
-        optimizer="muon",
+        epochs=140,
         weight_decay=0.05,
         augment_ramp_share=0.5,
         batch_frames=10_000,
@@ -86,9 +85,7 @@ PRESETS: dict[str, RunConfig] = {
             equalizer_probability=0.7,
         ),
         spec_augment=replace(_AN4.spec_augment, max_time_frames=40),
-        training=replace(
-            _AN4.training, optimizer="adamw", epochs=25, batch_frames=6_000, augment_ramp_share=0.2, keep="best"
-        ),
+        training=replace(_AN4.training, epochs=25, batch_frames=6_000, augment_ramp_share=0.2, keep="best"),
     ),
     "base": RunConfig(
         preset="base",

@@ -17,7 +17,7 @@ from crnn_asr.presets import PRESETS
 from crnn_asr.stages import Stage, run_stage, stops
 
 ROOT = Path(__file__).resolve().parents[1]
-FIRST_EPOCHS = 40
+FIRST_EPOCHS = 60
 TIMES = 10
 
 

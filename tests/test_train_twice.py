@@ -62,7 +62,7 @@ def test_what_each_stage_is_asked_and_how_the_same_command_goes_on(recipe: Modul
     command += ["--optimizer", "adamw"]
     assert recipe.main(command) == 0
     both = "--dev dev.jsonl --seed 3 --sample-rate 8000 --optimizer adamw"
-    first = f"train --out run/first --preset clean --epochs 40 --train a.jsonl b.jsonl {both}"
+    first = f"train --out run/first --preset clean --epochs 60 --train a.jsonl b.jsonl {both}"
     new = "run/recombined/recombined.jsonl"
     second = f"train --out run --preset an4 --epochs 9 --noise noise --train a.jsonl b.jsonl --pool {new}"
     cut = "recombine run/first a.jsonl b.jsonl --out run/recombined --times 7 --seed 3"

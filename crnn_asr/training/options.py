@@ -138,7 +138,7 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
     recipe.add_argument(
         "--optimizer",
         choices=OPTIMIZERS,
-        help="AdamW, or Muon for the network's matrices (default: muon with an4, clean and tiny, else adamw)",
+        help="AdamW, or Muon for the network's matrices (default: muon with tiny, else adamw)",
     )
     recipe.add_argument("--learning-rate", type=positive_float, help="the schedule's peak")
     recipe.add_argument(

@@ -150,7 +150,7 @@ def test_what_goes_by_the_best_epoch_keeps_it(options, keep):
 
 @pytest.mark.parametrize(
     ("options", "preset", "optimizer"),
-    [("", "an4", "muon"), ("", "words", "adamw"), ("--optimizer adamw", "an4", "adamw")],
+    [("", "tiny", "muon"), ("", "an4", "adamw"), ("--optimizer muon", "an4", "muon")],
 )
 def test_the_optimizer_that_was_asked_for(options, preset, optimizer):
     parser = argparse.ArgumentParser()
