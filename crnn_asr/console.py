@@ -87,6 +87,17 @@ def share(text: str) -> float:
     return value
 
 
+def share_or_none(text: str) -> float:
+    """An argparse type: a number from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"expected a share from 0 to 1, got {text!r}")
+    return value
+
+
 @contextmanager
 def progress_bar(description: str, unit: str) -> Iterator[Callable[[int, int], None]]:
     """Show a bar on stderr, if that is a terminal, and give the callback (done, total) that moves it.

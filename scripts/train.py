@@ -97,6 +97,7 @@ def begin(args: argparse.Namespace) -> int:
         unused = (
             ("--noise", config.noise_dir and not config.augment.noise_file_probability),
             ("--rooms", config.rooms_dir and not config.augment.reverb_probability),
+            ("--augment-ramp", args.augment_ramp is not None and args.no_augment),
         )
         if wrong := [option for option, is_unused in unused if is_unused]:
             without = "--no-augment" if args.no_augment else f"--preset {config.preset}"

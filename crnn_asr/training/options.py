@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from crnn_asr.config import OPTIMIZERS, RunConfig
-from crnn_asr.console import non_negative_int, note, positive_float, positive_int, share
+from crnn_asr.console import non_negative_int, note, positive_float, positive_int, share, share_or_none
 from crnn_asr.errors import ModelError
 from crnn_asr.native import load_tensorflow
 from crnn_asr.presets import PRESETS
@@ -158,6 +158,13 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
         "--schedule plateau; else best)",
     )
     recipe.add_argument("--max-duration", type=positive_float, help="longest utterance, in seconds")
+    recipe.add_argument(
+        "--augment-ramp",
+        type=share_or_none,
+        metavar="SHARE",
+        help="of the epochs, in which augmentation grows from nothing to what the preset says; 0 is off, which suits "
+        "a model of --init that knows noise already",
+    )
     recipe.add_argument("--no-augment", action="store_true", help="train on the recordings as they are")
     recipe.add_argument("--seed", type=non_negative_int, help="of weights, order, augmentation and dropout")
 
@@ -218,6 +225,7 @@ def wanted_config(args: argparse.Namespace, base: RunConfig) -> RunConfig:
         "early_stopping_epochs": args.early_stopping,
         "keep": args.keep or ("best" if args.early_stopping or args.schedule == "plateau" else None),
         "max_duration_s": args.max_duration,
+        "augment_ramp_share": args.augment_ramp,
         "seed": args.seed,
     }
     features = base.features

@@ -149,6 +149,26 @@ def test_what_goes_by_the_best_epoch_keeps_it(options, keep):
 
 
 @pytest.mark.parametrize(
+    ("options", "preset", "share"),
+    [("", "an4", 0.5), ("--augment-ramp 0", "an4", 0.0), ("--augment-ramp 1", "tiny", 1.0)],
+)
+def test_the_ramp_that_was_asked_for(options, preset, share):
+    parser = argparse.ArgumentParser()
+    add_training_options(parser)
+    assert wanted_config(parser.parse_args(options.split()), PRESETS[preset]).training.augment_ramp_share == share
+
+
+def test_a_ramp_that_is_none(tmp_path, script, capsys):
+    main, data = script("train").main, ["--out", str(tmp_path / "run"), "--train", str(tmp_path / "train.jsonl")]
+    assert main([*data, "--no-augment", "--augment-ramp", "0"]) == 2
+    assert "--augment-ramp would do nothing with --no-augment" in capsys.readouterr().err
+    for wrong in ("1.5", "-0.1", "nan", "half"):
+        with pytest.raises(SystemExit) as usage:
+            main([*data, f"--augment-ramp={wrong}"])
+        assert usage.value.code == 2 and "expected a share from 0 to 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("options", "preset", "optimizer"),
     [("", "tiny", "muon"), ("", "an4", "adamw"), ("--optimizer muon", "an4", "muon")],
 )
