@@ -1,8 +1,8 @@
 """Training throughput beside stock Keras and PyTorch: same sizes, same batches, in turn in one run; medians and ratios.
 
 All do the same: forward, CTC, backward, clipping, AdamW; ours also with Muon. Each is used as its documentation shows,
-with true lengths. Ours and PyTorch run in float32 and with their products in bfloat16. PyTorch is optional: pip install
-torch (a CPU build).
+with true lengths. Ours and PyTorch run in float32 and, where the hardware has it, with their products in bfloat16.
+PyTorch is optional: pip install torch (a CPU build).
 """
 
 import argparse
@@ -21,6 +21,7 @@ import numpy as np
 from crnn_asr.config import ModelConfig
 from crnn_asr.console import OK, positive_float, positive_int, run
 from crnn_asr.corpus.manifest import read_manifest
+from crnn_asr.native import load_tensorflow
 from crnn_asr.presets import PRESETS
 
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # features, lengths, labels, label lengths
@@ -162,8 +163,6 @@ CONTENDERS: dict[str, tuple[Callable[..., Step], tuple[str, ...]]] = {
 
 def worker(name: str, config: ModelConfig, batches: list[Batch], steps: int, pipe: Connection) -> None:
     """A contender in a process of its own, so that thread pools do not meet: warm up, then a turn for each message."""
-    from crnn_asr.native import load_tensorflow
-
     make, arguments = CONTENDERS[name]
     if make is not pytorch:
         load_tensorflow()
@@ -203,7 +202,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     config, hop_ms = sizes(args)
     batches = make_batches(config, hop_ms, args)
-    names = [name for name in CONTENDERS if "PyTorch" not in name or importlib.util.find_spec("torch")]
+    load_tensorflow()
+    from crnn_asr.training.precision import fastest_precision
+
+    has_torch, has_bfloat16 = importlib.util.find_spec("torch"), fastest_precision() == "bfloat16"
+    names = [
+        name for name in CONTENDERS if (has_torch or "PyTorch" not in name) and (has_bfloat16 or "bfloat16" not in name)
+    ]
     seconds = measure(names, config, batches, args.rounds, args.steps)
     audio = sum(int(lengths.sum()) for _, lengths, *_ in batches) * hop_ms / 1000
     lengths_of = f"the lengths of {args.manifest}" if args.manifest else f"{args.seconds:g} s"
@@ -212,7 +217,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     best = min(value for name, value in seconds.items() if name in ("ours, bfloat16", "ours, float32"))
     for name, value in seconds.items():
         print(f"{name:20}{1e3 * value / len(batches):8.0f}{audio / value:12.0f}{value / best:9.2f}×")
-    if "PyTorch" not in names:
+    if not has_bfloat16:
+        print("this CPU would only imitate bfloat16, many times slower; those lines are left out")
+    if not has_torch:
         print("PyTorch is not installed; pip install torch to have it in the table")
     return OK
 
