@@ -65,9 +65,10 @@ def begin(args: argparse.Namespace) -> int:
     if args.init and not args.resume and args.out.resolve() in (init := args.init.resolve(), *init.parents):
         complain(f"--init {args.init} would be deleted with what is in --out; choose another --out")
         return USAGE
-    from crnn_asr.training.run import RunDirectory
+    from crnn_asr.training.run import RunDirectory, model_at
     from crnn_asr.training.tf_config import worker
 
+    args.init = args.init and model_at(args.init)
     number, count = worker()
     if count > 1 and args.batch_seconds == AUTO:
         complain("--batch-seconds auto measures one machine, and TF_CONFIG names several; give it a number")

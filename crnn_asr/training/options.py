@@ -90,8 +90,9 @@ def _add_run_directory(parser: argparse.ArgumentParser) -> None:
         "--init",
         type=Path,
         metavar="MODEL",
-        help="run directory or .keras file; its preset and sizes are the defaults; layers of the same sizes are kept, "
-        "and the outputs of symbols that both alphabets have (default: off, all weights are drawn)",
+        help="run directory, .keras file, or folder with a model.keras in it, such as models/an4; its preset and sizes "
+        "are the defaults; layers of the same sizes are kept, and the outputs of symbols that both alphabets have "
+        "(default: off, all weights are drawn)",
     )
     start.add_argument(
         "--freeze",

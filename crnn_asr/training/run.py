@@ -206,6 +206,12 @@ def load_model(root: Path) -> tuple[RunConfig, Any]:
     return config, model
 
 
+def model_at(path: Path) -> Path:
+    """`path`, or the model.keras in it where it is a folder with no run, such as models/an4."""
+    directory = RunDirectory(path)
+    return directory.keras_model if directory.keras_model.is_file() and not directory.exists() else path
+
+
 def load_run(root: Path) -> tuple[RunConfig, dict[str, NDArray[np.float32]]]:
     """The configuration and the best weights of a run, by the names of `CRNN.export_weights`."""
     config, model = load_model(root)

@@ -246,6 +246,17 @@ def test_another_model_to_start_from(tone_corpus, tmp_path, uninterrupted, scrip
     assert main(["--out", out, "--resume", "--init", str(model), "--freeze", "2"]) == 2
 
 
+def test_a_folder_with_no_more_of_a_run_than_its_model(tone_corpus, tmp_path, uninterrupted, script, capsys):
+    shipped, data = tmp_path / "shipped", ["--train", str(tone_corpus / "train.jsonl"), "--epochs", "1"]
+    shipped.mkdir()
+    (shipped / "model.keras").write_bytes((uninterrupted / "model.keras").read_bytes())
+    out = tmp_path / "run"
+    assert script("train").main([*data, "--init", str(shipped), "--out", str(out)]) == 0
+    assert f"from {shipped / 'model.keras'}: kept conv0" in capsys.readouterr().err
+    assert script("train").main(["--init", str(shipped), "--out", str(out), "--resume"]) == 0
+    assert RunDirectory(out).load_config().transfer.model == str(shipped / "model.keras")
+
+
 def test_dev_recordings_that_the_first_model_heard(tone_corpus, tmp_path, uninterrupted, script, capsys):
     """It was trained on train.jsonl and chosen by dev.jsonl."""
     train, dev = ((tone_corpus / f"{name}.jsonl").read_text().splitlines(True) for name in ("train", "dev"))
