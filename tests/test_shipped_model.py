@@ -1,12 +1,16 @@
 """The model that comes with the project: whole, small, used when no other is there, and one that hears."""
 
+import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from crnn_asr.audio.read import write_audio
+from crnn_asr.audio.features import compute_features
+from crnn_asr.audio.read import read_audio, write_audio
 from crnn_asr.corpus.speech import Speaker, Voice
+from crnn_asr.export.systems import open_system
 from crnn_asr.inference.default_model import SHIPPED
 from crnn_asr.inference.recognizer import Recognizer
 from crnn_asr.language.decoding import Decoding
@@ -23,6 +27,18 @@ def test_files_are_small_and_know_their_language_model(path: Path):
     metadata = Recognizer(path).metadata
     assert "".join(metadata.alphabet) == " abcdefghijklmnopqrstuvwxyz"
     assert [tuning.sha256 for tuning in metadata.tunings] == [sha256_of(ARPA)]
+
+
+def test_the_model_to_start_from_is_the_one_that_hears(spoken: Path):
+    """Apart from the activations, which only the file for recognition rounds; and it names no file of a machine."""
+    start, recognizer = SHIPPED.with_name("model.keras"), Recognizer(FILES[1])
+    features = compute_features(read_audio(spoken, 16_000), recognizer.metadata.features)
+    system, _ = open_system(start)
+    np.testing.assert_allclose(system.model(features), recognizer.logits(features), atol=0.5)
+    with zipfile.ZipFile(start) as file:
+        config = json.loads(file.read("crnn_asr.json"))
+    assert not [value for value in config.values() if isinstance(value, str) and "/" in value]
+    assert config["train_manifests"] == config["pool_manifests"] == []
 
 
 @pytest.fixture
