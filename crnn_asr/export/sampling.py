@@ -51,7 +51,7 @@ def choose(
     ordered_levels = [
         item
         for group in range(num_groups)
-        for item in sorted(_part(levels, group, num_groups), key=lambda item: item[0])
+        for item in sorted(_part(levels, group, num_groups), key=lambda item: round(item[0], 2))  # as any CPU sums
     ]
     return [utterance for _, utterance in spread(ordered_levels, num_samples)], problems
 

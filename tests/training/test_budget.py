@@ -4,6 +4,7 @@ import itertools
 import math
 import multiprocessing
 import threading
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -125,6 +126,11 @@ def test_real_steps_are_measured_in_a_process_of_their_own():
 
 
 def test_a_process_that_ends_before_it_has_begun():
-    threading.Timer(0.1, lambda: multiprocessing.active_children()[0].kill()).start()
+    def kill() -> None:
+        while not (children := multiprocessing.active_children()):  # not yet, on a busy machine
+            time.sleep(0.01)
+        children[0].kill()
+
+    threading.Thread(target=kill, daemon=True).start()
     with pytest.raises(OSError, match="ended with code -9"), measured_steps(CONFIG, 400):
         pass
