@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from crnn_oracle import Weights, random_weights, reference_logits
+from crnn_oracle import ONNX_INT8_SLACK, Weights, random_weights, reference_logits
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from crnn_asr.config import ModelConfig
@@ -77,7 +77,7 @@ def test_a_real_size_equals_the_definition_and_int8_is_near(an4_onnx, an4_weight
     expected = reference_logits(features, an4_weights, AN4)
     exact, rounded = (run(open_session(model), features)[0] for model in an4_onnx.values())
     np.testing.assert_allclose(exact, expected, atol=1e-4)
-    assert 0.005 < np.sqrt(np.mean((rounded - expected) ** 2) / np.mean(expected**2)) < 0.1
+    assert 0.005 < np.sqrt(np.mean((rounded - expected) ** 2) / np.mean(expected**2)) < 0.1 * ONNX_INT8_SLACK
 
 
 def test_int8_is_what_the_quantizer_of_onnx_runtime_makes(an4_onnx, rng, tmp_path):
@@ -118,7 +118,7 @@ def test_outputs_without_weights_do_not_upset_the_scales(rng):
     logits = run(open_session(build(weights, config, int8=True)), features)[0]
     np.testing.assert_allclose(logits[:, 4], 0.7, atol=1e-6)
     expected = reference_logits(features, weights, config)
-    assert np.sqrt(np.mean((logits - expected) ** 2) / np.mean(expected**2)) < 0.1
+    assert np.sqrt(np.mean((logits - expected) ** 2) / np.mean(expected**2)) < 0.1 * ONNX_INT8_SLACK
 
 
 def test_without_the_package_it_is_a_sentence(an4_weights, monkeypatch):
