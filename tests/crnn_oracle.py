@@ -1,16 +1,10 @@
 """The network in NumPy, as the definition reads: one frame after the other, nothing folded, nothing shared."""
 
-from pathlib import Path
-
 import numpy as np
 
 from crnn_asr.config import ModelConfig
 
 Weights = dict[str, np.ndarray]
-
-_CPU_INFO = Path("/proc/cpuinfo")
-# Without VNNI, ONNX Runtime sums two products of INT8 in 16 bits, which saturate: errors may be so many times as large.
-ONNX_INT8_SLACK = 3.0 if _CPU_INFO.is_file() and "vnni" not in _CPU_INFO.read_text() else 1.0
 
 
 def random_architecture(rng: np.random.Generator) -> ModelConfig:

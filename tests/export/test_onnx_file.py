@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from crnn_oracle import ONNX_INT8_SLACK, Weights, random_weights, reference_logits
+from crnn_oracle import Weights, random_weights, reference_logits
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from crnn_asr.config import ModelConfig
@@ -77,10 +77,17 @@ def test_a_real_size_equals_the_definition_and_int8_is_near(an4_onnx, an4_weight
     expected = reference_logits(features, an4_weights, AN4)
     exact, rounded = (run(open_session(model), features)[0] for model in an4_onnx.values())
     np.testing.assert_allclose(exact, expected, atol=1e-4)
-    assert 0.005 < np.sqrt(np.mean((rounded - expected) ** 2) / np.mean(expected**2)) < 0.1 * ONNX_INT8_SLACK
+    assert 0.005 < np.sqrt(np.mean((rounded - expected) ** 2) / np.mean(expected**2)) < 0.1
 
 
-def test_int8_is_what_the_quantizer_of_onnx_runtime_makes(an4_onnx, rng, tmp_path):
+def precise(model: bytes) -> onnxruntime.InferenceSession:
+    """Sums that never saturate, on any CPU, with ONNX Runtime's slower kernels."""
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.x64quantprecision", "1")
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def test_int8_is_nearly_as_exact_as_what_the_quantizer_of_onnx_runtime_makes(an4_onnx, rng, tmp_path):
     quantize_dynamic(
         onnx.load_from_string(an4_onnx["onnx"]),
         tmp_path / "quantized.onnx",
@@ -89,8 +96,28 @@ def test_int8_is_what_the_quantizer_of_onnx_runtime_makes(an4_onnx, rng, tmp_pat
         weight_type=QuantType.QInt8,
     )
     features = rng.standard_normal((200, 80)).astype(np.float32)
-    expected = run(open_session((tmp_path / "quantized.onnx").read_bytes()), features)
-    np.testing.assert_allclose(run(open_session(an4_onnx["onnx-int8"]), features), expected, atol=1e-4)
+    expected = run(open_session(an4_onnx["onnx"]), features)
+    ours, theirs = (
+        np.sqrt(np.mean((run(session, features) - expected) ** 2))
+        for session in (open_session(an4_onnx["onnx-int8"]), precise((tmp_path / "quantized.onnx").read_bytes()))
+    )
+    assert 1 < ours / theirs < 1.6
+
+
+def test_int8_sums_saturate_on_no_cpu(an4_onnx, rng):
+    """On CPUs with VNNI both are exact by themselves, and the sizes of the weights alone can fail."""
+    model = an4_onnx["onnx-int8"]
+    values = {
+        tensor.name: onnx.numpy_helper.to_array(tensor).astype(int)
+        for tensor in onnx.load_from_string(model).graph.initializer
+        if tensor.data_type == onnx.TensorProto.INT8 and not tensor.name.endswith(".zero")
+    }
+    assert len(values) == 6  # of two dense layers, and two of each of two BiLSTMs
+    for name, matrix in values.items():
+        pairs = np.abs(matrix[..., 0::2, :]) + np.abs(matrix[..., 1::2, :])
+        assert pairs.max() <= 128 and pairs.max(-2).min() >= 126, name
+    features = 3 * rng.standard_normal((300, 80)).astype(np.float32)
+    np.testing.assert_array_equal(run(open_session(model), features), run(precise(model), features))
 
 
 def test_int8_is_small_and_all_but_convolutions_are(an4_onnx):
@@ -118,7 +145,7 @@ def test_outputs_without_weights_do_not_upset_the_scales(rng):
     logits = run(open_session(build(weights, config, int8=True)), features)[0]
     np.testing.assert_allclose(logits[:, 4], 0.7, atol=1e-6)
     expected = reference_logits(features, weights, config)
-    assert np.sqrt(np.mean((logits - expected) ** 2) / np.mean(expected**2)) < 0.1 * ONNX_INT8_SLACK
+    assert np.sqrt(np.mean((logits - expected) ** 2) / np.mean(expected**2)) < 0.1
 
 
 def test_without_the_package_it_is_a_sentence(an4_weights, monkeypatch):
