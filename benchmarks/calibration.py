@@ -40,9 +40,9 @@ def measure_rows(folder: Path, samples: int, every_rule: bool) -> Iterator[tuple
     from crnn_asr.export.calibrate import judge, split, watch
     from crnn_asr.export.sampling import choose, read_features
     from crnn_asr.export.sets import read_sets
-    from crnn_asr.training.run import load_run
+    from crnn_asr.training.run import load_weights
 
-    config, weights = load_run(folder)
+    config, weights = load_weights(folder)
     sets, rate_hz = read_sets(config), config.features.sample_rate_hz
     chosen, _ = choose(sets.calibration, samples, rate_hz)
     features, dev = (read_features(part, config.features, lambda *_: None)[0] for part in (chosen, sets.dev))

@@ -20,8 +20,8 @@ from typing import Any
 from crnn_asr.console import OK, non_negative_int, positive_int, run
 from crnn_asr.files import replacing
 from crnn_asr.native import load_tensorflow
-from crnn_asr.training.run import RunDirectory, model_at
-from crnn_asr.training.transfer import read_config
+from crnn_asr.training.run import RunDirectory
+from crnn_asr.training.transfer import read_source
 
 ROOT = Path(__file__).resolve().parents[1]
 SHOWN_EPOCHS = (1, 2, 5, 10, 20)
@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     load_tensorflow()
     runs, code = {}, OK
-    for name, arguments in commands(args, read_config(model_at(args.init)).preset).items():
+    for name, arguments in commands(args, read_source(args.init).preset).items():
         print(f"{name}: train.py {' '.join(arguments)}", flush=True)
         code = max(code, subprocess.run([sys.executable, str(ROOT / "scripts" / "train.py"), *arguments]).returncode)
         runs[name] = RunDirectory(folder(args, name)).read_metrics()

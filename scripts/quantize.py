@@ -19,7 +19,11 @@ from crnn_asr.native import load_tensorflow
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "run", nargs="?", type=Path, metavar="RUN_DIR", help="a run that train.py wrote (default: the newest models/*)"
+        "run",
+        nargs="?",
+        type=Path,
+        metavar="RUN_DIR",
+        help="a run that train.py wrote, or a folder with a model.keras (default: the newest run of models/*)",
     )
     parser.add_argument(
         "--scheme",
@@ -122,9 +126,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     from crnn_asr.export.quantize import Order, quantize
     from crnn_asr.export.sets import read_sets
     from crnn_asr.export.tables import terminal_text
-    from crnn_asr.training.run import RunDirectory
+    from crnn_asr.training.run import read_config
 
-    sets = read_sets(RunDirectory(folder).load_config(), args.calibration, args.dev)
+    sets = read_sets(read_config(folder), args.calibration, args.dev)
     if sets.left_out:
         note(f"{len(sets.left_out)} utterances are in dev and do not calibrate; the first: {sets.left_out[0]}")
     gate = Gate(args.max_wer_increase, args.max_slowdown)

@@ -13,25 +13,26 @@ from crnn_asr.inference.inspection import Inspection, Layer, layers, macs_per_se
 from crnn_asr.strict_json import to_dict
 from crnn_asr.training.checkpoint import read_checkpoint
 from crnn_asr.training.keras_file import load_keras
-from crnn_asr.training.run import RunDirectory, load_run
+from crnn_asr.training.run import RunDirectory, load_weights, model_at
 
 Arrays = list[tuple[str, NDArray[Any]]]  # with the layer that each belongs to
 
 
 def inspect_any(path: Path) -> Inspection:
-    """Look into a run directory, a `model.keras` or a checkpoint (`.npz`).
+    """Look into a run directory, a `model.keras`, a folder with one, or a checkpoint (`.npz`).
 
     Raises:
         ModelError: none of these, or damaged.
         OSError: it cannot be opened.
     """
+    path = model_at(path)
     if not path.is_file():
         return _run(path)
     return _checkpoint(path) if path.suffix == ".npz" else _keras(path)
 
 
 def _run(root: Path) -> Inspection:
-    config, weights = load_run(root)
+    config, weights = load_weights(root)
     run = RunDirectory(root)
     summary = json.loads(run.summary.read_text(encoding="utf-8")) if run.summary.is_file() else {}
     sizes = {str(path.relative_to(root)): path.stat().st_size for path in sorted(root.rglob("*")) if path.is_file()}

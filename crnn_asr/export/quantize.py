@@ -28,7 +28,7 @@ from crnn_asr.inference import model_file
 from crnn_asr.inference.flatbuffer import encodings
 from crnn_asr.inference.model_file import Metadata
 from crnn_asr.inference.recognizer import Recognizer
-from crnn_asr.training.run import RunDirectory, load_run
+from crnn_asr.training.run import RunDirectory, load_weights
 from crnn_asr.training.transcriber import open_model
 
 Features = NDArray[np.float32]
@@ -70,7 +70,7 @@ def quantize(folder: Path, order: Order, sets: UtteranceSets, progress: Progress
         ModelError: not a trained run; the converter crashed; a model that is not what it should be.
         DataError: no utterance can be read.
     """
-    config, weights = load_run(folder)
+    config, weights = load_weights(folder)
     metadata = Metadata(
         *(REFERENCE, config.features, config.model, config.text, config.alphabet, _summary(folder)),
         log_probs=order.log_probs,

@@ -27,7 +27,7 @@ def read_sets(config: RunConfig, calibration: Path | None = None, dev: Path | No
     """The manifests named here, and where None, what the run was trained on and chosen by.
 
     Raises:
-        DataError: a manifest without one good line; a calibration set that lies in dev as a whole.
+        DataError: a manifest without one good line; a calibration set that lies in dev as a whole; no manifest at all.
         OSError: one that cannot be opened.
     """
     problems: list[Problem] = []
@@ -41,6 +41,11 @@ def read_sets(config: RunConfig, calibration: Path | None = None, dev: Path | No
         return utterances
 
     dev_manifest = dev or config.dev_manifest
+    if not config.train_manifests and not (calibration and dev_manifest):
+        raise DataError(
+            "expected recordings to calibrate on and others to score on, got a model that names none; "
+            "name manifests with --calibration and --dev"
+        )
     train = [] if calibration and dev_manifest else read(*config.train_manifests)
     if dev_manifest:
         chosen = read(dev_manifest)

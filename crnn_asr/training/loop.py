@@ -34,7 +34,7 @@ from crnn_asr.training.learner import Learner, Outcome
 from crnn_asr.training.memory import gpu_memory, resident_memory
 from crnn_asr.training.plan import Plan
 from crnn_asr.training.replicas import Replicas
-from crnn_asr.training.run import RunDirectory, load_run
+from crnn_asr.training.run import RunDirectory, load_weights
 from crnn_asr.training.state import Progress
 from crnn_asr.training.step import learning_rate
 from crnn_asr.training.transfer import inherit
@@ -99,7 +99,7 @@ class Trainer:
     def write_keras(self) -> None:
         """Write the best weights so far as `model.keras`: at the end, for it takes as long as many steps."""
         if self.replicas.is_chief and self.run.best.is_file():
-            save_keras(self.run.keras_model, *load_run(self.run.root))
+            save_keras(self.run.keras_model, *load_weights(self.run.root))
 
     def events(self, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Event]:
         """Train to the end, or until `should_stop`, which is asked after every step.

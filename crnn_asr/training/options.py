@@ -203,9 +203,9 @@ def base_config(args: argparse.Namespace) -> RunConfig:
     if not args.init or args.preset:
         return PRESETS[args.preset or "an4"]
     load_tensorflow()
-    from crnn_asr.training.transfer import read_config
+    from crnn_asr.training.transfer import read_source
 
-    source = read_config(args.init)
+    source = read_source(args.init)
     if source.preset not in PRESETS:
         raise ModelError(f"{args.init} has the preset {source.preset!r}, which is none here; name one with --preset")
     return replace(PRESETS[source.preset], features=source.features, model=source.model, text=source.text)

@@ -188,31 +188,52 @@ def environment() -> dict[str, Any]:
     }
 
 
-def load_model(root: Path) -> tuple[RunConfig, Any]:
-    """The configuration of a run, and its `CRNN` with the best weights.
-
-    Raises:
-        ModelError: not a run directory, no checkpoint yet, or one of another architecture.
-    """
-    from crnn_asr.training.checkpoint import load_checkpoint
-    from crnn_asr.training.model import CRNN
-
-    run = RunDirectory(root)
-    config = run.load_config()
-    if not run.best.is_file():
-        raise ModelError(f"{root} has no best checkpoint yet; let scripts/train.py --resume finish an epoch first")
-    model = CRNN(config.model)
-    load_checkpoint(run.best, model.weights)
-    return config, model
-
-
 def model_at(path: Path) -> Path:
     """`path`, or the model.keras in it where it is a folder with no run, such as models/an4."""
     directory = RunDirectory(path)
     return directory.keras_model if directory.keras_model.is_file() and not directory.exists() else path
 
 
-def load_run(root: Path) -> tuple[RunConfig, dict[str, NDArray[np.float32]]]:
-    """The configuration and the best weights of a run, by the names of `CRNN.export_weights`."""
-    config, model = load_model(root)
-    return config, model.export_weights()
+def read_config(path: Path) -> RunConfig:
+    """The configuration of a run directory, of a `model.keras`, or of a folder with one.
+
+    Raises:
+        ModelError: none of the three.
+        OSError: nothing there.
+    """
+    from crnn_asr.training import keras_file
+
+    model = model_at(path)
+    return keras_file.read_config(model) if model.is_file() else RunDirectory(model).load_config()
+
+
+def load_model(path: Path) -> tuple[RunConfig, Any]:
+    """The configuration and the network, of what `read_config` knows: a run's `CRNN` with the best weights, or Keras'.
+
+    Raises:
+        ModelError: nothing of the kind, damaged, no checkpoint yet, or one of another architecture.
+        OSError: nothing there.
+    """
+    from crnn_asr.training.checkpoint import load_checkpoint
+    from crnn_asr.training.keras_file import load_keras
+    from crnn_asr.training.model import CRNN
+
+    found = model_at(path)
+    if found.is_file():
+        return load_keras(found)
+    run = RunDirectory(found)
+    config = run.load_config()
+    if not run.best.is_file():
+        raise ModelError(f"{path} has no best checkpoint yet; let scripts/train.py --resume finish an epoch first")
+    model = CRNN(config.model)
+    load_checkpoint(run.best, model.weights)
+    return config, model
+
+
+def load_weights(path: Path) -> tuple[RunConfig, dict[str, NDArray[np.float32]]]:
+    """As `load_model`, with the weights by the names of `CRNN.export_weights`."""
+    from crnn_asr.training.keras_file import weights_of
+    from crnn_asr.training.model import CRNN
+
+    config, model = load_model(path)
+    return config, model.export_weights() if isinstance(model, CRNN) else weights_of(model, config.model)

@@ -18,7 +18,7 @@ from crnn_asr.training.batches import BatchSource, Example, select_examples
 from crnn_asr.training.budget import Budget, find_budget
 from crnn_asr.training.precision import fastest_precision
 from crnn_asr.training.records import Record, read_utterances
-from crnn_asr.training.transfer import Inheritance, checked, read_config
+from crnn_asr.training.transfer import Inheritance, checked, read_source
 
 HELD_OUT = 20  # where no dev manifest is given, one speaker (or utterance) of so many becomes dev
 
@@ -173,7 +173,7 @@ def hold_out(utterances: Sequence[Utterance]) -> tuple[list[Utterance], list[Utt
 
 def heard_before(model: Path, dev: Sequence[Example]) -> int:
     """How many of these recordings a run or a `.keras` file was trained on; 0 where its manifests are gone."""
-    source = read_config(model)
+    source = read_source(model)
     try:
         utterances = [
             found

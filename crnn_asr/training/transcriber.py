@@ -1,4 +1,4 @@
-"""Trained weights as a function from features to logits, from a run directory or a `.keras` file."""
+"""Trained weights as a function from features to logits."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,20 +9,14 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from crnn_asr.config import RunConfig
-from crnn_asr.training.keras_file import load_keras
 from crnn_asr.training.run import load_model
 
 Model = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # features (T, F) → logits (T', V)
 
 
 def open_model(path: Path) -> tuple[RunConfig, Model]:
-    """A run directory's best weights, or a `model.keras`, ready to call.
-
-    Raises:
-        ModelError: neither of the two, damaged, or without a trained epoch.
-        OSError: nothing there.
-    """
-    config, model = load_keras(path) if path.is_file() else load_model(path)
+    """A run directory's best weights, or a `model.keras`, ready to call; errors as of `load_model`."""
+    config, model = load_model(path)
     return config, _compiled(model, config.features.num_mels)
 
 

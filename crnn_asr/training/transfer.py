@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from crnn_asr.config import ModelConfig, RunConfig
 from crnn_asr.errors import ModelError
-from crnn_asr.training.run import RunDirectory, load_run
+from crnn_asr.training.run import RunDirectory, load_weights, read_config
 
 Weights = dict[str, NDArray[np.float32]]  # by the names of `CRNN.named_weights`
 
@@ -38,8 +38,8 @@ class Inheritance:
         return f"kept {', '.join(kept)}; drawn anew: {', '.join(drawn) or 'nothing'}"
 
 
-def read_config(model: Path) -> RunConfig:
-    """The configuration of a run directory or a `.keras` file.
+def read_source(model: Path) -> RunConfig:
+    """The configuration of what a training can start from: a run directory or a `.keras` file.
 
     Raises:
         ModelError: neither of the two.
@@ -50,11 +50,7 @@ def read_config(model: Path) -> RunConfig:
             f"{model}: expected a run directory or the model.keras in one, got a file for recognition, whose weights "
             "are rounded or out of order; name the run that it was made of"
         )
-    if not model.is_file():
-        return RunDirectory(model).load_config()
-    from crnn_asr.training.keras_file import read_config as read_keras_config
-
-    return read_keras_config(model)
+    return read_config(model)
 
 
 def checked(config: RunConfig) -> tuple[RunConfig, Inheritance]:
@@ -65,7 +61,7 @@ def checked(config: RunConfig) -> tuple[RunConfig, Inheritance]:
         OSError: it cannot be opened.
     """
     model = Path(config.transfer.model)
-    source = read_config(model)
+    source = read_source(model)
     found = compare(source, config)
     if source.features != config.features:
         names = [
@@ -122,7 +118,7 @@ def inherit(model: Any, config: RunConfig) -> None:
     path = Path(config.transfer.model)
     if _sha256(path) != config.transfer.sha256:
         raise ModelError(f"{path} has changed since this run was started from it; start over with --fresh")
-    source, weights = _load(path)
+    source, weights = load_weights(path)
     found = compare(source, config)
     for name, variable in model.named_weights().items():
         layer = name.partition(".")[0].replace("norm", "lstm")
@@ -140,15 +136,6 @@ def _by_symbol(
     ours, theirs = zip(*pairs, (-1, -1))
     drawn[..., ours] = trained[..., theirs]
     return drawn
-
-
-def _load(model: Path) -> tuple[RunConfig, Weights]:
-    if not model.is_file():
-        return load_run(model)
-    from crnn_asr.training.keras_file import load_keras, weights_of
-
-    config, network = load_keras(model)
-    return config, weights_of(network, config.model)
 
 
 def _sha256(model: Path) -> str:

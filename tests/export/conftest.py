@@ -134,3 +134,16 @@ def quantized(melody_run: Path, script: Callable[[str], ModuleType]) -> Path:
 def new_melody_run(melody_run: Path, tmp_path: Path) -> Path:
     """The run in a place that the test may write to."""
     return Path(shutil.copytree(melody_run, tmp_path / "run"))
+
+
+@pytest.fixture
+def melody_keras(melody_run: Path, tmp_path: Path) -> Path:
+    """A folder with a model.keras that names no manifest and no more, as models/an4 is."""
+    from crnn_asr.training.keras_file import save_keras
+    from crnn_asr.training.run import load_weights
+
+    config, weights = load_weights(melody_run)
+    (tmp_path / "given").mkdir()
+    config = replace(config, train_manifests=(), dev_manifest="")
+    save_keras(tmp_path / "given" / "model.keras", config, weights)
+    return tmp_path / "given"

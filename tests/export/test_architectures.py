@@ -7,6 +7,7 @@ import pytest
 from crnn_oracle import Weights, calm, random_architecture, random_weights, reference_logits
 
 from crnn_asr.config import ModelConfig
+from crnn_asr.errors import ModelError
 from crnn_asr.export.calibrate import measure_ranges
 from crnn_asr.export.convert import ONNX_SCHEMES, SCHEMES, convert
 from crnn_asr.inference.backends import open_network
@@ -114,6 +115,30 @@ def test_the_first_length_is_right_again(rng):
         model = open_network(network, 1)
         for _ in range(3):
             check("float16", model.logits(features), expected)
+
+
+@pytest.mark.parametrize("spoiled", [0, 1, 2])
+def test_numbers_that_are_none_are_asked_for_again_and_then_an_error(spoiled: int, monkeypatch, rng):
+    config = ModelConfig(conv_filters=(2,), conv_strides=((2, 2),), projection_units=8, lstm_layers=1, lstm_units=8)
+    weights = calm(random_weights(config, rng))
+    (network,) = convert(weights, config, {}, ("float32",)).values()
+    (features,) = spectrograms(rng, config, 40)
+    model, runs = open_network(network, 1), []
+    run = model._run
+
+    def run_spoiled(features: np.ndarray) -> np.ndarray:
+        runs.append(len(features))
+        logits = run(features)
+        logits[-1, 3] = np.nan if len(runs) <= spoiled else logits[-1, 3]
+        return logits
+
+    monkeypatch.setattr(model, "_run", run_spoiled)
+    if spoiled == 2:
+        with pytest.raises(ModelError, match="expected finite numbers of the network, got others twice"):
+            model.logits(features)
+    else:
+        check("float32", model.logits(features), reference_logits(features, weights, config))
+    assert runs == [40] * min(spoiled + 1, 2)
 
 
 @pytest.mark.parametrize(

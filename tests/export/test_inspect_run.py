@@ -8,7 +8,7 @@ from crnn_asr.errors import ModelError
 from crnn_asr.export.inspect_run import inspect_any
 from crnn_asr.inference.inspection import render
 from crnn_asr.training.keras_file import save_keras
-from crnn_asr.training.run import load_model, load_run
+from crnn_asr.training.run import load_model, load_weights
 
 
 def test_a_run_directory(melody_run, script, capsys):
@@ -25,11 +25,12 @@ def test_a_run_directory(melody_run, script, capsys):
 
 
 def test_a_keras_model_has_the_layers_of_its_run(melody_run, tmp_path):
-    config, weights = load_run(melody_run)
+    config, weights = load_weights(melody_run)
     save_keras(tmp_path / "model.keras", config, weights)
     found = inspect_any(tmp_path / "model.keras")
     assert found.layers == inspect_any(melody_run).layers
     assert "' abc'" in render(found)
+    assert inspect_any(tmp_path) == found
 
 
 def test_a_checkpoint(melody_run, tmp_path):

@@ -166,6 +166,17 @@ def test_the_newest_run_is_the_default(tmp_path, monkeypatch, script):
     assert module.find_run() == Path("models/c")
 
 
+def test_a_folder_with_a_model_and_no_run(melody_keras, melodies, quantized, script):
+    main = script("quantize").main
+    for named in ([], ["--dev", str(melodies / "dev.jsonl")], ["--calibration", str(melodies / "train.jsonl")]):
+        with pytest.raises(DataError, match="name manifests with --calibration and --dev"):
+            main([str(melody_keras), *named])
+    both = ["--calibration", str(melodies / "train.jsonl"), "--dev", str(melodies / "dev.jsonl")]
+    assert main([str(melody_keras), "--no-speed", *both]) == 0
+    ours, theirs = (model_file.read(folder / "model.int8.tflite")[0] for folder in (melody_keras, quantized))
+    assert ours == theirs
+
+
 def test_wrong_runs_are_sentences(tmp_path, script):
     main = script("quantize").main
     with pytest.raises(FileNotFoundError, match="no run directory"):

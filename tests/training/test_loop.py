@@ -14,7 +14,7 @@ from crnn_asr.training.checkpoint import read_checkpoint
 from crnn_asr.training.choice import Choice
 from crnn_asr.training.events import EpochDone, StepDone, Stopped
 from crnn_asr.training.loop import Trainer
-from crnn_asr.training.run import RunDirectory, load_run
+from crnn_asr.training.run import RunDirectory, load_weights
 from crnn_asr.training.setup import prepare
 from crnn_asr.training.step import learning_rate
 
@@ -68,7 +68,7 @@ def test_dev_and_the_best_checkpoint_have_averaged_weights(tone_corpus, tmp_path
             average = [0.75 * old + 0.25 * new for old, new in zip(average, now)] or now
     for found, expected in zip(averaging.dev.model.trainable_variables, average):
         np.testing.assert_allclose(found, expected, atol=1e-6)
-    weights = load_run(tmp_path / "run")[1]
+    weights = load_weights(tmp_path / "run")[1]
     np.testing.assert_array_equal(weights["output.kernel"], averaging.dev.model.output_layer.kernel)
     assert np.abs(weights["output.kernel"] - averaging.model.output_layer.kernel.numpy()).max() > 1e-4
 
@@ -130,7 +130,7 @@ def test_it_learns_and_a_run_directory_describes_itself(tone_corpus, tmp_path):
         assert (root / name).stat().st_size > 0
     steps = [event for event in events if isinstance(event, StepDone)]
     assert all(0 <= event.wait_share <= 1 and event.seconds_left >= 0 for event in steps)
-    config, weights = load_run(root)
+    config, weights = load_weights(root)
     assert isinstance(config, RunConfig)
     assert weights["output.kernel"].shape == (24, 5)
 
