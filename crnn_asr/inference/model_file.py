@@ -131,9 +131,14 @@ def read(path: Path) -> tuple[bytes, Metadata]:
     """The network, as it was given to `write`, and what it is.
 
     Raises:
-        ModelError: a foreign or damaged file, or one of an unknown version.
+        ModelError: a foreign or damaged file, one of an unknown version, or a folder.
         OSError: the file cannot be opened.
     """
+    if path.is_dir():
+        raise ModelError(
+            f"{path}: expected a model file, got a folder; name one in it, such as {path / 'model.int8.tflite'}, which "
+            "quantize.py makes"
+        )
     data = path.read_bytes()
     try:
         return _parse(data)

@@ -151,7 +151,7 @@ def test_files_that_are_something_else(tmp_path):
         model_file.read(tmp_path / "other.zip")
     with pytest.raises(FileNotFoundError):
         model_file.read(tmp_path / "missing.tflite")
-    with pytest.raises(IsADirectoryError):
+    with pytest.raises(ModelError, match=r"got a folder; name one in it, such as .*model\.int8\.tflite"):
         model_file.read(tmp_path)
 
 
