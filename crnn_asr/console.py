@@ -44,7 +44,8 @@ def run(main: Callable[[Sequence[str] | None], int]) -> None:
 def describe(error: BaseException) -> str:
     """An error as a sentence; the operating system's own say what and where."""
     if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{error.filename}: {error.strerror}"
+        advice = "; name the files in it" if isinstance(error, IsADirectoryError) else ""
+        return f"{error.filename}: {error.strerror}{advice}"
     return str(error) or type(error).__name__
 
 

@@ -62,7 +62,7 @@ def write_hostile(folder: Path) -> None:
     ("name", "words"),
     [
         ("missing.wav", "No such file"),
-        ("folder.wav", "Is a directory"),
+        ("folder.wav", "Is a directory; name the files in it"),
         ("empty.wav", "an empty file"),
         ("text.wav", "expected audio"),
         ("none.wav", "zero samples"),
