@@ -136,6 +136,10 @@ class ModelConfig:
             num_frames = (num_frames + stride - 1) // stride
         return num_frames
 
+    def frame_s(self, features: FeatureConfig) -> float:
+        """Seconds of sound for each logit frame."""
+        return self.time_reduction * features.hop_samples / features.sample_rate_hz
+
 
 @dataclass(frozen=True)
 class TextConfig:

@@ -11,6 +11,9 @@ from crnn_asr.errors import AudioError
 
 _BLOCK_FRAMES = 256  # transformed at a time: the buffers stay in the cache, and long recordings need no more memory
 _VARIANCE_FLOOR = 1e-5  # in squared natural logs; digital silence becomes 0, speech (1 to 10) does not notice
+_QUIET_DB = 25.0  # below the loudest frames: a pause
+_LOUDEST_SHARE, _LOUDEST_S = 0.003, 0.3  # that are left aside, as one bang is not the loudness of a recording
+_PAUSE_S, _PAUSE_END_S = 1.0, 0.25  # of longer pauses, only so much at either end is part of the statistics
 
 
 def compute_features(samples: NDArray[np.floating[Any]], config: FeatureConfig) -> NDArray[np.float32]:
@@ -20,8 +23,8 @@ def compute_features(samples: NDArray[np.floating[Any]], config: FeatureConfig) 
         samples: shape (N,), floating point, full scale at ±1, at `config.sample_rate_hz`.
 
     Returns:
-        Features of shape (T, F) with T = `config.num_frames(N)`, each mel bin with mean 0 and variance 1,
-        or with `config.shrinkage_frames` nearly so.
+        Features of shape (T, F) with T = `config.num_frames(N)`, each mel bin with mean 0 and variance 1 over
+        `speech_frames`, or with `config.shrinkage_frames` nearly so.
 
     Raises:
         AudioError: not one channel of floating point, shorter than one window, or not finite.
@@ -40,7 +43,8 @@ def compute_features(samples: NDArray[np.floating[Any]], config: FeatureConfig) 
             f"expected at least {config.window_samples} samples ({config.window_ms:g} ms), got {len(samples)}; "
             "the recording is too short"
         )
-    features = normalize_features(log_mel(samples.astype(np.float32, copy=False), config), config.shrinkage_frames)
+    log_power = log_mel(samples.astype(np.float32, copy=False), config)
+    features = normalize_features(log_power, config.shrinkage_frames, speech_frames(log_power, config))
     if not np.isfinite(features).all():
         raise AudioError("expected finite samples in [-1, 1], got NaN, infinite or enormous ones")
     return features
@@ -71,19 +75,44 @@ def log_mel(samples: NDArray[np.float32], config: FeatureConfig) -> NDArray[np.f
     return np.log(log_power, out=log_power)
 
 
-def normalize_features(features: NDArray[np.float32], shrinkage_frames: float = 0.0) -> NDArray[np.float32]:
+def speech_frames(log_power: NDArray[np.float32], config: FeatureConfig) -> NDArray[np.bool_]:
+    """Which frames (T,) of `log_mel` (T, F) the statistics are of: all but the inner parts of pauses of over a second.
+
+    A recording of an hour may be silence for the most part, and statistics of that make of speech what no network was
+    trained on. In a pause, frames are 25 dB softer than the loudest of the recording; in noise, there is none.
+    """
+    frames_per_s = config.sample_rate_hz / config.hop_samples
+    with np.errstate(over="ignore"):
+        blocks = np.array_split(log_power, 1 + len(log_power) // _BLOCK_FRAMES)
+        levels = np.concatenate([np.exp(block).sum(1) for block in blocks])
+    rank = min(len(levels), round(max(_LOUDEST_S * frames_per_s, _LOUDEST_SHARE * len(levels))))
+    loud = levels >= np.partition(levels, -rank)[-rank] * 10 ** (-_QUIET_DB / 10)
+    bounds = np.flatnonzero(np.diff(loud, prepend=True, append=True)).reshape(-1, 2)
+    counted = np.ones(len(levels), bool)
+    for start, end in bounds[bounds[:, 1] - bounds[:, 0] > _PAUSE_S * frames_per_s]:
+        rest = round(_PAUSE_END_S * frames_per_s)
+        counted[start + rest : end - rest] = False
+    return counted
+
+
+def normalize_features(
+    features: NDArray[np.float32], shrinkage_frames: float = 0.0, counted: NDArray[np.bool_] | None = None
+) -> NDArray[np.float32]:
     """Subtract each mel bin's mean over the utterance's frames and divide by its deviation, shape (T, F) → (T, F).
 
-    A bin that does not change, as in digital silence or a single frame, becomes 0.
+    A bin that does not change, as in digital silence or a single frame, becomes 0. With `counted` (T,), mean and
+    deviation are those of these frames alone.
 
     A word of a third of a second has hardly more than one vowel, and its mean is that vowel. With `shrinkage_frames` of
     k, each bin's mean and variance are shrunk towards those of all bins, (T·own + k·all) / (T + k), so that short
     utterances keep the shape of their spectrum, and long ones still lose that of the microphone.
     """
-    own = features.mean(axis=0, dtype=np.float64)
-    share = len(features) / (len(features) + shrinkage_frames)
-    centered: NDArray[np.float32] = features - (share * own + (1 - share) * own.mean()).astype(np.float32)
-    variance = np.square(centered).mean(axis=0, dtype=np.float64)
+    known = features if counted is None or counted.all() else features[counted]
+    own = known.mean(axis=0, dtype=np.float64)
+    share = len(known) / (len(known) + shrinkage_frames)
+    mean = (share * own + (1 - share) * own.mean()).astype(np.float32)
+    centered: NDArray[np.float32] = features - mean
+    variance = np.square(centered if known is features else known - mean).mean(axis=0, dtype=np.float64)
     variance = share * variance + (1 - share) * variance.mean()
     centered /= np.sqrt(variance + _VARIANCE_FLOOR).astype(np.float32)
     return centered

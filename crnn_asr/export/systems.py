@@ -25,5 +25,5 @@ def open_system(path: Path, decoding: Decoding = GREEDY) -> tuple[System, list[s
 
     config, model = open_model(path)
     alphabet = Alphabet(config.alphabet)
-    decode, notes = open_decoder(decoding, alphabet, config.text)
+    decode, notes = open_decoder(decoding, alphabet, config.text, config.model.frame_s(config.features))
     return System(model, config.features, config.text, alphabet, decode), notes

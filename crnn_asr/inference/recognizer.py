@@ -13,6 +13,7 @@ from crnn_asr.errors import ModelError
 from crnn_asr.inference import model_file
 from crnn_asr.inference.backends import open_network
 from crnn_asr.inference.transcript import Transcript, split_words
+from crnn_asr.inference.windows import logits_in_windows
 from crnn_asr.language.decoding import GREEDY, Decoding, open_decoder
 from crnn_asr.text.alphabet import Alphabet
 
@@ -46,7 +47,10 @@ class Recognizer:
     ) -> None:
         network, self.metadata = model_file.read(Path(path))
         self.alphabet = Alphabet(self.metadata.alphabet)
-        self.decode, self.notes = open_decoder(decoding, self.alphabet, self.metadata.text, self.metadata.tunings)
+        self._frame_s = self.metadata.model.frame_s(self.metadata.features)
+        self.decode, self.notes = open_decoder(
+            decoding, self.alphabet, self.metadata.text, self._frame_s, self.metadata.tunings
+        )
         self._network = open_network(network, num_threads or 1)
         described = (self.metadata.model.num_mels, self.metadata.model.num_symbols)
         if self._network.widths != described:
@@ -65,11 +69,15 @@ class Recognizer:
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits (T', V) of normalised features (T, F), as `compute_features` gives them; any T from 1.
 
-        Where `metadata.log_probs` says so, they are normalised: log-probabilities.
+        Where `metadata.log_probs` says so, they are normalised: log-probabilities. More than a minute is heard in
+        windows of half one.
         """
         num_mels = self.metadata.model.num_mels
         if features.ndim != 2 or not len(features) or features.shape[1] != num_mels:
             raise ModelError(f"expected features of shape (frames, {num_mels}), got {features.shape}")
+        return logits_in_windows(self._window_logits, features, self.metadata.model.time_reduction, self._frame_s)
+
+    def _window_logits(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         return self.metadata.output.decode(self._network.logits(self.metadata.input.encode(features)))
 
     def transcribe(self, audio: str | os.PathLike[str] | Samples, channel: int | str = "mean") -> Transcript:
@@ -97,7 +105,5 @@ class Recognizer:
 
     def _finish(self, features: NDArray[np.float32], duration_s: float, start: float) -> Transcript:
         symbols = self.decode(self.logits(features))
-        config = self.metadata.features
-        frame_s = self.metadata.model.time_reduction * config.hop_samples / config.sample_rate_hz
-        words = split_words(symbols, frame_s, duration_s)
+        words = split_words(symbols, self._frame_s, duration_s)
         return Transcript(words, duration_s, seconds=time.perf_counter() - start)

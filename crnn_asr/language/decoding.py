@@ -18,12 +18,13 @@ from crnn_asr.language.sources import read_lexicon
 from crnn_asr.language.tuning import Tuning, sha256_of
 from crnn_asr.language.words import WordScores
 from crnn_asr.text.alphabet import Alphabet
-from crnn_asr.text.decode import Symbol, greedy_symbols
+from crnn_asr.text.decode import Symbol, greedy_symbols, with_pauses
 from crnn_asr.text.normalize import normalize
 
 Decoder = Callable[[NDArray[np.float32]], list[Symbol]]  # logits (T, V) of one utterance → its symbols
 
 BEAM, ALPHA, BETA, UNKNOWN_PENALTY, HOTWORD_WEIGHT = 32, 0.5, 1.5, 10.0, 10.0  # unless told otherwise
+PAUSE_S = 0.5  # between two letters: three times the longest inside a word of AN4
 MAX_UNWRITABLE = 0.1  # share of a vocabulary; with more it is of other text than the model's
 
 
@@ -74,12 +75,13 @@ GREEDY = Decoding()
 
 
 def open_decoder(
-    decoding: Decoding, alphabet: Alphabet, text: TextConfig, tunings: Sequence[Tuning] = ()
+    decoding: Decoding, alphabet: Alphabet, text: TextConfig, frame_s: float, tunings: Sequence[Tuning] = ()
 ) -> tuple[Decoder, list[str]]:
     """What decodes, and what a user should know of it.
 
     Args:
         alphabet, text: of the model; lexicon and hotwords are normalized as its transcripts were.
+        frame_s: seconds for each frame of its logits; a pause of over half a second divides words.
         tunings: of the model; for a language model without one the last is used.
 
     Raises:
@@ -87,8 +89,9 @@ def open_decoder(
         ModelError: a language model that is not, or words that the model cannot write.
         OSError: a file cannot be opened.
     """
+    divided = partial(with_pauses, alphabet=alphabet, num_frames=PAUSE_S / frame_s)
     if decoding == GREEDY:
-        return partial(greedy_symbols, alphabet=alphabet), []
+        return lambda logits: greedy_symbols(divided(logits), alphabet), []
     lm = lexicon = None
     beam, alpha, beta, notes = BEAM, ALPHA, 0.0, []
     if decoding.lm:
@@ -109,7 +112,8 @@ def open_decoder(
         (math.inf if lexicon else UNKNOWN_PENALTY) if decoding.unknown_penalty is None else decoding.unknown_penalty,
         _normal_hotwords(decoding.hotwords, alphabet, text),
     )
-    return BeamDecoder(alphabet, decoding.beam or beam, words), notes
+    search = BeamDecoder(alphabet, decoding.beam or beam, words)
+    return lambda logits: search(divided(logits)), notes
 
 
 def check_writable(words: Collection[str], alphabet: Alphabet, path: Path) -> list[str]:

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from crnn_asr.text.alphabet import Alphabet
 
+_CERTAIN = 20.0  # nats above all other symbols
+
 
 @dataclass(frozen=True)
 class Symbol:
@@ -28,6 +30,29 @@ def greedy_symbols(logits: NDArray[np.float32], alphabet: Alphabet) -> list[Symb
         for start, end in itertools.pairwise(bounds)
         if best[start] != alphabet.blank_id
     ]
+
+
+def with_pauses(logits: NDArray[np.float32], alphabet: Alphabet, num_frames: float) -> NDArray[np.float32]:
+    """Logits (T, V), with a space in the middle of each run of more than `num_frames` blanks between two letters.
+
+    Utterances seldom have long pauses inside, so the network learns no space from them, and joins the words around.
+    """
+    if " " not in alphabet.symbols:
+        return logits
+    space, best = alphabet.symbols.index(" "), np.argmax(logits, axis=-1)
+    bounds = np.flatnonzero(np.diff(best, prepend=-1, append=-1))
+    middles = [
+        (start + end) // 2
+        for start, end in itertools.pairwise(bounds)
+        if best[start] == alphabet.blank_id
+        and end - start > num_frames
+        and 0 < start < end < len(best)
+        and space not in (best[start - 1], best[end])
+    ]
+    if middles:
+        logits = logits.copy()
+        logits[middles, space] = logits[middles].max(-1) + _CERTAIN
+    return logits
 
 
 def joined(symbols: Iterable[Symbol]) -> str:

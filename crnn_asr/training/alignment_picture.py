@@ -51,7 +51,7 @@ def draw_alignment(
     sound.imshow(features.T, origin="lower", aspect="auto", extent=extent, cmap="magma", interpolation="none")
     sound.set_ylabel("mel bin")
     symbols = greedy_symbols(logits, Alphabet(config.alphabet))
-    frame_s = config.model.time_reduction * hop_s
+    frame_s = config.model.frame_s(config.features)
     _draw_certainty(certainty, logits, symbols, frame_s)
     for symbol in symbols:
         center = (symbol.start + symbol.end) / 2 * frame_s

@@ -6,7 +6,7 @@ import librosa
 import numpy as np
 import pytest
 
-from crnn_asr.audio.features import compute_features, log_mel, mel_triangles, normalize_features
+from crnn_asr.audio.features import compute_features, log_mel, mel_triangles, normalize_features, speech_frames
 from crnn_asr.audio.read import read_audio
 from crnn_asr.config import FeatureConfig
 from crnn_asr.errors import AudioError
@@ -108,6 +108,48 @@ def test_short_recordings_keep_the_shape_of_their_spectrum(rng: np.random.Genera
     np.testing.assert_allclose(normalize_features(features, 1e-9), normalize_features(features), atol=1e-5)
     long = normalize_features(np.tile(features, (1000, 1)), 50)
     np.testing.assert_allclose(long.mean(axis=0), 0, atol=0.01)
+
+
+def sound(seconds: float, db: float, rng: np.random.Generator) -> np.ndarray:
+    """Noise whose spectrum and level change four times a second, as those of speech do."""
+    steps = [
+        np.convolve(rng.normal(0, 0.1 * rng.uniform(0.3, 1), 4_000), rng.normal(size=9) / 3, "same")
+        for _ in range(round(4 * seconds))
+    ]
+    return (10 ** (db / 20) * np.concatenate(steps)).astype(np.float32)
+
+
+@pytest.mark.parametrize("config", CONFIGS[:2])
+def test_long_pauses_are_no_part_of_the_statistics(config: FeatureConfig, rng: np.random.Generator) -> None:
+    """What is said comes out as if there had been half a second between."""
+    first, second, hop = sound(2, 0, rng), sound(3, -10, rng), config.hop_samples
+    pause = sound(60, -50, rng)
+    frames = len(first) // hop - 3
+    for between in (0.25, 1.25, 8, 60):
+        samples = np.concatenate([first, pause[: int(between * 16_000)], second])
+        features = compute_features(samples, config)[:frames]
+        short = compute_features(np.concatenate([first, pause[:8_000], second]), config)[:frames]
+        plain = normalize_features(log_mel(samples, config))[:frames]
+        assert np.abs(features - short).mean() < (0.25 if between == 0.25 else 0.05)
+        assert between < 8 or np.abs(plain - short).mean() > 0.5
+
+
+def test_which_frames_are_counted(rng: np.random.Generator) -> None:
+    config = FeatureConfig()  # a frame is 10 ms
+    loud, soft = sound(2, 0, rng), sound(3, -40, rng)
+
+    def counted(*parts: np.ndarray) -> list[int]:
+        frames = speech_frames(log_mel(np.concatenate(parts), config), config)
+        return [int(frames[start : start + 100].sum()) for start in range(0, len(frames), 100)]
+
+    assert counted(loud, soft[:14_000], loud) == [100] * 4 + [86]  # 0.875 s
+    assert counted(loud, soft, loud) == pytest.approx([100, 100, 25, 0, 25, 100, 98], abs=3)
+    assert counted(soft, loud, soft) == pytest.approx([25, 0, 25, 100, 100, 25, 0, 23], abs=3)
+    assert counted(soft, soft) == [100] * 5 + [98]
+    bang = np.concatenate([np.ones(1_600, np.float32), sound(30, -30, rng)])  # a tenth of a second
+    assert speech_frames(log_mel(bang, config), config).all()
+    assert counted(np.zeros(32_000, np.float32)) == [100, 98]
+    assert counted(np.zeros(400, np.float32)) == [1]
 
 
 def test_normalization_of_long_recordings_is_exact() -> None:

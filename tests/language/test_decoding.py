@@ -1,7 +1,6 @@
 """Which decoder the settings give, which weights, and what they refuse."""
 
 import math
-from functools import partial
 
 import numpy as np
 import pytest
@@ -45,48 +44,57 @@ def tuning(arpa, alpha=0.3, beta=4.0, beam=8, sha256=None) -> Tuning:
 
 
 def test_nothing_asked_is_greedy(rng):
-    decoder, notes = open_decoder(Decoding(), ALPHABET, TEXT)
+    decoder, notes = open_decoder(Decoding(), ALPHABET, TEXT, 0.04)
     logits = rng.normal(size=(50, 29)).astype(np.float32)
-    assert isinstance(decoder, partial) and notes == []
+    assert notes == []
     assert decoder(logits) == greedy_symbols(logits, ALPHABET)
 
 
+@pytest.mark.parametrize("asked", [Decoding(), Decoding(beam=4)])
+def test_a_long_pause_divides_words(asked):
+    decoder, _ = open_decoder(asked, ALPHABET, TEXT, 0.04)
+    for blanks, text in ((12, "ab"), (13, "a b")):
+        path = [*ALPHABET.encode("a"), *[ALPHABET.blank_id] * blanks, *ALPHABET.encode("b")]
+        symbols = decoder(10 * np.eye(ALPHABET.num_symbols, dtype=np.float32)[path])
+        assert "".join(symbol.character for symbol in symbols) == text
+
+
 def test_usual_values(arpa, given, tmp_path):
-    open_decoder(Decoding(beam=7), ALPHABET, TEXT)
+    open_decoder(Decoding(beam=7), ALPHABET, TEXT, 0.04)
     assert (given["model"], given["vocabulary"], given["beta"], given["beam"]) == (None, None, 0, 7)
-    open_decoder(Decoding(lm=arpa), ALPHABET, TEXT)
+    open_decoder(Decoding(lm=arpa), ALPHABET, TEXT, 0.04)
     assert [given[name] for name in ("alpha", "beta", "penalty", "beam")] == [0.5, 1.5, 10, 32]
     assert given["vocabulary"] == {"stop", "now", "go"}
     (tmp_path / "words.txt").write_text("Stop\nYES\n")
-    open_decoder(Decoding(lm=str(arpa), lexicon=str(tmp_path / "words.txt")), ALPHABET, TEXT)
+    open_decoder(Decoding(lm=str(arpa), lexicon=str(tmp_path / "words.txt")), ALPHABET, TEXT, 0.04)
     assert given["vocabulary"] == {"stop", "yes"} and given["penalty"] == math.inf
-    open_decoder(Decoding(lexicon=tmp_path / "words.txt", unknown_penalty=4, hotwords={"GO!": 3}), ALPHABET, TEXT)
+    open_decoder(Decoding(lexicon=tmp_path / "words.txt", unknown_penalty=4, hotwords={"GO!": 3}), ALPHABET, TEXT, 0.04)
     assert (given["model"], given["penalty"], given["hotwords"]) == (None, 4, {"go": 3})
 
 
 def test_what_was_tuned_is_taken_unless_told_otherwise(arpa, given):
-    _, notes = open_decoder(Decoding(lm=arpa), ALPHABET, TEXT, [tuning(arpa), tuning(arpa, 0.9, 1, 64, "f" * 64)])
+    _, notes = open_decoder(Decoding(lm=arpa), ALPHABET, TEXT, 0.04, [tuning(arpa), tuning(arpa, 0.9, 1, 64, "f" * 64)])
     assert [given[name] for name in ("alpha", "beta", "beam")] == [0.3, 4, 8] and notes == []
-    open_decoder(Decoding(lm=arpa, alpha=0, beta=-1, beam=5), ALPHABET, TEXT, [tuning(arpa)])
+    open_decoder(Decoding(lm=arpa, alpha=0, beta=-1, beam=5), ALPHABET, TEXT, 0.04, [tuning(arpa)])
     assert [given[name] for name in ("alpha", "beta", "beam")] == [0, -1, 5]
-    open_decoder(Decoding(beam=5), ALPHABET, TEXT, [tuning(arpa)])
+    open_decoder(Decoding(beam=5), ALPHABET, TEXT, 0.04, [tuning(arpa)])
     assert given["beta"] == 0  # a word bonus is for a language model, which makes each word cost
 
 
 def test_another_language_model_takes_the_last_tuning_with_a_note(arpa, given):
     others = [tuning(arpa, 0.1, 0, 4, "e" * 64), tuning(arpa, 0.9, 1, 64, "f" * 64)]
-    _, notes = open_decoder(Decoding(lm=arpa, beta=2), ALPHABET, TEXT, others)
+    _, notes = open_decoder(Decoding(lm=arpa, beta=2), ALPHABET, TEXT, 0.04, others)
     assert [given[name] for name in ("alpha", "beta", "beam")] == [0.9, 2, 64]
     assert len(notes) == 1 and "alpha 0.9 and beta 1 were tuned for another language model, tuned.arpa" in notes[0]
-    assert open_decoder(Decoding(lm=arpa, alpha=1, beta=2), ALPHABET, TEXT, others)[1] == []
+    assert open_decoder(Decoding(lm=arpa, alpha=1, beta=2), ALPHABET, TEXT, 0.04, others)[1] == []
 
 
 def test_a_vocabulary_that_the_model_cannot_write_is_refused(arpa, tmp_path):
     write_arpa(tmp_path / "upper.arpa", estimate(["STOP NOW", "go"], 2).model)
     with pytest.raises(ModelError, match=r"upper\.arpa: 2 of 3 words have symbols .* such as 'NOW'; it writes \" 'abc"):
-        open_decoder(Decoding(lm=tmp_path / "upper.arpa"), ALPHABET, TEXT)
+        open_decoder(Decoding(lm=tmp_path / "upper.arpa"), ALPHABET, TEXT, 0.04)
     (tmp_path / "words.txt").write_text("\n".join(["na\u00efve", *(f"a{'b' * n}" for n in range(10))]))
-    _, notes = open_decoder(Decoding(lexicon=tmp_path / "words.txt"), ALPHABET, TEXT)
+    _, notes = open_decoder(Decoding(lexicon=tmp_path / "words.txt"), ALPHABET, TEXT, 0.04)
     assert len(notes) == 1 and "1 of 11 words" in notes[0] and notes[0].endswith("they cannot come out")
 
 
@@ -100,7 +108,7 @@ def test_a_vocabulary_that_the_model_cannot_write_is_refused(arpa, tmp_path):
 )
 def test_hotwords_that_cannot_be_heard(hotword, words):
     with pytest.raises(DataError, match=words):
-        open_decoder(Decoding(hotwords={hotword: 5.0}), ALPHABET, TEXT)
+        open_decoder(Decoding(hotwords={hotword: 5.0}), ALPHABET, TEXT, 0.04)
 
 
 @pytest.mark.parametrize(

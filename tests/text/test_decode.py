@@ -1,12 +1,13 @@
 """Greedy CTC decoding against the definition: merge repeats, then drop blanks."""
 
 import itertools
+import re
 
 import numpy as np
 import pytest
 
 from crnn_asr.text.alphabet import ENGLISH, Alphabet
-from crnn_asr.text.decode import Symbol, greedy_batch, greedy_symbols, greedy_text
+from crnn_asr.text.decode import Symbol, greedy_batch, greedy_symbols, greedy_text, with_pauses
 
 ABC = Alphabet(("a", "b", " "))
 
@@ -43,6 +44,19 @@ def test_outer_and_double_spaces_go() -> None:
     space, blank = 2, 3
     path = [space, 0, space, blank, space, 1, space, blank, blank]
     assert greedy_text(logits_of(path, 4), ABC) == "a b"
+
+
+def test_every_path_of_six_frames_has_a_space_in_its_long_pauses() -> None:
+    """Of more than two blanks between two letters, by regular expressions; everything else stays as it is."""
+    for path in itertools.product(range(4), repeat=6):
+        logits = logits_of(path, 4)
+        divided = with_pauses(logits, ABC, 2)
+        written = "".join("ab -"[index] for index in path)
+        expected = re.sub(r"(?<=[ab])-{3,}(?=[ab])", lambda run: "-" * (len(run[0]) // 2) + " ", written)
+        found = greedy_text(divided, ABC)
+        assert found == " ".join("".join(key for key, _ in itertools.groupby(expected)).replace("-", "").split())
+        assert logits is divided or " " in found
+    assert with_pauses(logits_of([0, 2, 2, 2, 0], 3), Alphabet(("a", "b")), 1).argmax(-1).tolist() == [0, 2, 2, 2, 0]
 
 
 @pytest.mark.parametrize("path", [[], [3, 3, 3], [2, 2, 3, 2]])
