@@ -79,14 +79,12 @@ def speech_frames(log_power: NDArray[np.float32], config: FeatureConfig) -> NDAr
     """Which frames (T,) of `log_mel` (T, F) the statistics are of: all but the inner parts of pauses of over a second.
 
     A recording of an hour may be silence for the most part, and statistics of that make of speech what no network was
-    trained on. In a pause, frames are 25 dB softer than the loudest of the recording; in noise, there is none.
+    trained on. In a pause, a frame's loudest bin is 25 dB softer than in the loudest frames; in noise, there is none.
     """
     frames_per_s = config.sample_rate_hz / config.hop_samples
-    with np.errstate(over="ignore"):
-        blocks = np.array_split(log_power, 1 + len(log_power) // _BLOCK_FRAMES)
-        levels = np.concatenate([np.exp(block).sum(1) for block in blocks])
+    levels = log_power.max(axis=1)
     rank = min(len(levels), round(max(_LOUDEST_S * frames_per_s, _LOUDEST_SHARE * len(levels))))
-    loud = levels >= np.partition(levels, -rank)[-rank] * 10 ** (-_QUIET_DB / 10)
+    loud = levels >= np.partition(levels, -rank)[-rank] - _QUIET_DB * np.log(10) / 10
     bounds = np.flatnonzero(np.diff(loud, prepend=True, append=True)).reshape(-1, 2)
     counted = np.ones(len(levels), bool)
     for start, end in bounds[bounds[:, 1] - bounds[:, 0] > _PAUSE_S * frames_per_s]:
