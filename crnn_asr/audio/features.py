@@ -1,5 +1,6 @@
 """The one front end, for training and recognition: log-mel power of short windows, normalised over the utterance."""
 
+import itertools
 from functools import lru_cache
 from typing import Any
 
@@ -14,6 +15,7 @@ _VARIANCE_FLOOR = 1e-5  # in squared natural logs; digital silence becomes 0, sp
 _QUIET_DB = 25.0  # below the loudest frames: a pause
 _LOUDEST_SHARE, _LOUDEST_S = 0.003, 0.3  # that are left aside, as one bang is not the loudness of a recording
 _PAUSE_S, _PAUSE_END_S = 1.0, 0.25  # of longer pauses, only so much at either end is part of the statistics
+_LONG_S, _AROUND_S, _WHOLE_S = 60.0, 15, 1.0  # see `normalize_by_surroundings`
 
 
 def compute_features(samples: NDArray[np.floating[Any]], config: FeatureConfig) -> NDArray[np.float32]:
@@ -44,7 +46,11 @@ def compute_features(samples: NDArray[np.floating[Any]], config: FeatureConfig) 
             "the recording is too short"
         )
     log_power = log_mel(samples.astype(np.float32, copy=False), config)
-    features = normalize_features(log_power, config.shrinkage_frames, speech_frames(log_power, config))
+    counted = speech_frames(log_power, config)
+    if len(samples) > _LONG_S * config.sample_rate_hz:
+        features = normalize_by_surroundings(log_power, config, counted)
+    else:
+        features = normalize_features(log_power, config.shrinkage_frames, counted)
     if not np.isfinite(features).all():
         raise AudioError("expected finite samples in [-1, 1], got NaN, infinite or enormous ones")
     return features
@@ -114,6 +120,37 @@ def normalize_features(
     variance = share * variance + (1 - share) * variance.mean()
     centered /= np.sqrt(variance + _VARIANCE_FLOOR).astype(np.float32)
     return centered
+
+
+def normalize_by_surroundings(
+    log_power: NDArray[np.float32], config: FeatureConfig, counted: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """As `normalize_features`, each second by the statistics of the 15 s before it and behind it: long recordings.
+
+    Speakers, distances and microphones change in them. The statistics of the whole count as a second's, and alone where
+    nothing is said around.
+    """
+    per_s = config.sample_rate_hz / config.hop_samples
+    num_seconds = round(len(log_power) / per_s)
+    seconds = list(itertools.pairwise(np.linspace(0, len(log_power), num_seconds + 1).astype(int)))
+    sums = np.zeros((num_seconds + 1, 1 + 2 * config.num_mels))  # of ones, values and squares of all seconds before
+    for i, (start, end) in enumerate(seconds):
+        known = log_power[start:end][counted[start:end]].astype(np.float64)
+        sums[i + 1] = len(known), *known.sum(0), *np.square(known).sum(0)
+    sums = sums.cumsum(axis=0)
+    number = np.arange(num_seconds)
+    around = sums[np.minimum(number + 1 + _AROUND_S, num_seconds)] - sums[np.maximum(number - _AROUND_S, 0)]
+    around += sums[-1] * (_WHOLE_S * per_s / sums[-1, 0])
+    own, square = np.split(around[:, 1:] / around[:, :1], 2, 1)
+    share = sums[-1, 0] / (sums[-1, 0] + config.shrinkage_frames)
+    mean = share * own + (1 - share) * own.mean(1, keepdims=True)
+    variance = square - 2 * mean * own + mean**2
+    variance = share * variance + (1 - share) * variance.mean(1, keepdims=True)
+    scale = 1 / np.sqrt(variance + _VARIANCE_FLOOR)
+    features = np.empty_like(log_power)
+    for i, (start, end) in enumerate(seconds):
+        features[start:end] = (log_power[start:end] - mean[i]) * scale[i]
+    return features
 
 
 @lru_cache(maxsize=8)

@@ -125,13 +125,43 @@ def test_long_pauses_are_no_part_of_the_statistics(config: FeatureConfig, rng: n
     first, second, hop = sound(2, 0, rng), sound(3, -10, rng), config.hop_samples
     pause = sound(60, -50, rng)
     frames = len(first) // hop - 3
-    for between in (0.25, 1.25, 8, 60):
+    for between in (0.25, 1.25, 8, 54):
         samples = np.concatenate([first, pause[: int(between * 16_000)], second])
         features = compute_features(samples, config)[:frames]
         short = compute_features(np.concatenate([first, pause[:8_000], second]), config)[:frames]
         plain = normalize_features(log_mel(samples, config))[:frames]
         assert np.abs(features - short).mean() < (0.25 if between == 0.25 else 0.05)
         assert between < 8 or np.abs(plain - short).mean() > 0.5
+
+
+@pytest.mark.parametrize("shrinkage", [0.0, 100.0])
+def test_each_part_of_a_long_recording_is_normalized_as_if_it_were_alone(shrinkage: float, rng) -> None:
+    """Three minutes at three distances; in the second one nothing is said for a while, and there the whole counts."""
+    config = FeatureConfig(shrinkage_frames=shrinkage)
+    parts = [np.convolve(sound(60, db, rng), [1, tilt], "same") for db, tilt in ((0, 0.9), (-8, -0.9), (-15, 0))]
+    samples = np.concatenate(parts).astype(np.float32)
+    found = compute_features(samples, config)
+    for number, part in enumerate(parts):
+        middle = slice(20 * 16_000, 40 * 16_000)
+        alone = compute_features(part[middle].astype(np.float32), config)
+        there = found[(60 * number + 20) * 100 :][: len(alone)]
+        assert np.abs(there - alone).mean() < 0.12
+    whole = normalize_features(log_mel(samples, config), shrinkage)
+    assert np.abs(whole[2_000:4_000] - found[2_000:4_000]).mean() > 0.3
+
+    samples[75 * 16_000 : 115 * 16_000] *= 1e-4
+    counted = speech_frames(log_power := log_mel(samples, config), config)
+    silent = slice(9_100, 9_850)  # a second without any within 15 s
+    whole = normalize_features(log_power, shrinkage, counted)
+    np.testing.assert_allclose(compute_features(samples, config)[silent], whole[silent], atol=0.05)
+
+
+def test_a_minute_is_normalized_by_its_whole(rng: np.random.Generator) -> None:
+    samples, config = sound(61, 0, rng), FeatureConfig()
+    for seconds, same in ((60, True), (61, False)):
+        log_power = log_mel(samples[: seconds * 16_000], config)
+        whole = normalize_features(log_power)
+        assert np.array_equal(compute_features(samples[: seconds * 16_000], config), whole) == same
 
 
 def test_which_frames_are_counted(rng: np.random.Generator) -> None:
