@@ -61,7 +61,7 @@ def measure(arguments: tuple[Path, Path, float, bool]) -> tuple[float, float, fl
     """Minutes, WER in percent, seconds, and MiB that transcribing adds to the peak."""
     model, manifest, pause_s, whole = arguments
     if whole:
-        windows.WHOLE_S = decoding.PAUSE_S = features._LONG_S = math.inf
+        windows.LONG_S = features.LONG_S = decoding.PAUSE_S = math.inf
         features.speech_frames = lambda log_power, config: np.ones(len(log_power), bool)
     recognizer = Recognizer(model)
     metadata = recognizer.metadata

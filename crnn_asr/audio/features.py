@@ -15,7 +15,8 @@ _VARIANCE_FLOOR = 1e-5  # in squared natural logs; digital silence becomes 0, sp
 _QUIET_DB = 25.0  # below the loudest frames: a pause
 _LOUDEST_SHARE, _LOUDEST_S = 0.003, 0.3  # that are left aside, as one bang is not the loudness of a recording
 _PAUSE_S, _PAUSE_END_S = 1.0, 0.25  # of longer pauses, only so much at either end is part of the statistics
-_LONG_S, _AROUND_S, _WHOLE_S = 60.0, 15, 1.0  # see `normalize_by_surroundings`
+LONG_S = 60.0  # more is a long recording
+_AROUND_S, _WHOLE_S = 15, 1.0  # see `normalize_by_surroundings`
 
 
 def compute_features(samples: NDArray[np.floating[Any]], config: FeatureConfig) -> NDArray[np.float32]:
@@ -26,7 +27,7 @@ def compute_features(samples: NDArray[np.floating[Any]], config: FeatureConfig) 
 
     Returns:
         Features of shape (T, F) with T = `config.num_frames(N)`, each mel bin with mean 0 and variance 1 over
-        `speech_frames`, or with `config.shrinkage_frames` nearly so.
+        `speech_frames`, or with `config.shrinkage_frames` nearly so; of more than a minute by what is around.
 
     Raises:
         AudioError: not one channel of floating point, shorter than one window, or not finite.
@@ -47,7 +48,7 @@ def compute_features(samples: NDArray[np.floating[Any]], config: FeatureConfig) 
         )
     log_power = log_mel(samples.astype(np.float32, copy=False), config)
     counted = speech_frames(log_power, config)
-    if len(samples) > _LONG_S * config.sample_rate_hz:
+    if len(samples) > LONG_S * config.sample_rate_hz:
         features = normalize_by_surroundings(log_power, config, counted)
     else:
         features = normalize_features(log_power, config.shrinkage_frames, counted)

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 
+from crnn_asr.audio.features import LONG_S
+
 Array = NDArray[np.float32]
 
-WHOLE_S = 60.0  # a recording of no more is heard in one piece
 WINDOW_S, OVERLAP_S = 30.0, 4.0
 
 
@@ -24,7 +25,7 @@ def logits_in_windows(network: Callable[[Array], Array], features: Array, reduct
         reduction: feature frames for each logit frame.
         frame_s: seconds for each logit frame.
     """
-    if len(features) <= WHOLE_S / frame_s * reduction:
+    if len(features) <= LONG_S / frame_s * reduction:
         return network(features)
     window, step = (round(seconds / frame_s) for seconds in (WINDOW_S, WINDOW_S - OVERLAP_S))
     parts: list[Array] = []

@@ -8,7 +8,7 @@ from crnn_asr.config import FeatureConfig, ModelConfig
 from crnn_asr.corpus.speech import Speaker, Voice
 from crnn_asr.inference.default_model import SHIPPED
 from crnn_asr.inference.recognizer import Recognizer
-from crnn_asr.inference.windows import OVERLAP_S, WHOLE_S, WINDOW_S, logits_in_windows
+from crnn_asr.inference.windows import LONG_S, OVERLAP_S, WINDOW_S, logits_in_windows
 
 FRAME_S, REDUCTION, SYMBOLS = 0.04, 4, 5
 UNSURE = round(0.9 / FRAME_S)  # logit frames at either end of a window of which a network knows little
@@ -41,7 +41,7 @@ def heard(network: Network, num_frames: int) -> np.ndarray:
 
 
 def test_up_to_a_minute_is_one_piece(rng):
-    frames = round(WHOLE_S / FRAME_S) * REDUCTION
+    frames = round(LONG_S / FRAME_S) * REDUCTION
     network = Network(frames // REDUCTION, rng)
     np.testing.assert_array_equal(heard(network, frames), network.whole)
     assert network.lengths == [frames]
